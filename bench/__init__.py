@@ -1,0 +1,1 @@
+"""How good and how fast: MileBench harness, quality tables, speed and load benchmarks."""

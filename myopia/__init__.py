@@ -1,0 +1,1 @@
+"""LLaVA-NeXT with a rectified, pruned KV cache; usable from a notebook, ignorant of the service."""

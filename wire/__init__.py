@@ -1,0 +1,1 @@
+"""What crosses between processes: messages, mailbox, ledger and queue."""

@@ -1,0 +1,103 @@
+"""What an asker may say about pruning and generation: names, defaults, bounds and help, once.
+
+The gateway embeds these classes in its bodies, the worker translates them field by field.
+Nothing here knows how a policy scores or what a model can hold.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+PolicyName = Literal[
+    "full",
+    "myopia",
+    "fastv",
+    "h2o",
+    "snapkv",
+    "pyramidkv",
+    "look-m",
+    "prefixkv",
+    "vl-cache",
+    "airv",
+    "random",
+    "uniform",
+    "streaming",
+]
+Subsidy = Literal["index", "index_power", "exp", "token", "fitted", "visible", "quota"]
+Tiles = Literal["auto", "base", "max"]
+
+
+class Params(BaseModel):
+    """A frozen message that refuses unknown fields, NaN and infinities."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=False)
+
+
+class Pruning(Params):
+    """How one ask's KV cache is pruned after prefill; every field may differ per ask."""
+
+    policy: PolicyName = Field("myopia", description="Method that scores the image tokens.")
+    budget: float = Field(
+        0.2, gt=0, le=1, description="Fraction of the KV that is kept, (0, 1]; 1 prunes nothing."
+    )
+    budget_scope: Literal["visual", "total"] = Field(
+        "visual",
+        description="What `budget` is a fraction of: the image tokens, or the whole prompt "
+        "(text is always kept, so a total budget can be exceeded by text alone).",
+    )
+    gamma: float = Field(
+        1.8,
+        ge=0.4,
+        le=4,
+        description="Dynamic Attention Subsidy: how much more the last image's scores count "
+        "than the first's; 1 is off. The paper's range is 1 to 2.5.",
+    )
+    alpha: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Weight of the text-guided part of the score against the cumulative part.",
+    )
+    subsidy: Subsidy = Field("index", description="Functional form of the subsidy.")
+    head_mode: Literal["aggregate", "wise"] = Field(
+        "aggregate", description="One kept set per layer, or one per key head."
+    )
+    bin_tokens: int = Field(
+        20, ge=0, le=64, description="Recycling Bin: most bins per layer; at most a quarter of K."
+    )
+    bin_mode: Literal["mass", "paper", "off"] = Field(
+        "mass",
+        description="`mass` adds log(count) to a bin's logits, `paper` does not, `off` drops.",
+    )
+    bin_scope: Literal["image", "global"] = Field(
+        "image", description="Whether a bin may only hold tokens of one image."
+    )
+    min_per_image: int = Field(
+        4, ge=0, le=64, description="Least tokens kept of every image, as far as K allows."
+    )
+    newline_policy: Literal["score", "keep", "drop"] = Field(
+        "score", description="What happens to the row-end tokens of any-resolution tiles."
+    )
+    layer_budgets: Literal["policy", "uniform", "pyramid"] = Field(
+        "policy", description="How the budget is shared between layers; `policy`: as it defines."
+    )
+    merge: Literal["pivotal", "averaged", "weighted"] = Field(
+        "pivotal", description="`look-m` only: how evicted tokens are merged into kept ones."
+    )
+
+
+StopText = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class Generation(Params):
+    """How the answer is decoded."""
+
+    max_tokens: int = Field(128, ge=1, le=4096, description="Most tokens of the answer.")
+    temperature: float = Field(0, ge=0, le=2, description="0 decodes greedily.")
+    top_p: float = Field(1, gt=0, le=1, description="Nucleus sampling; 1 is off.")
+    seed: int | None = Field(
+        None, ge=0, lt=2**63, description="Makes a sampled answer repeatable, and cacheable."
+    )
+    stop: tuple[StopText, ...] = Field(
+        (), max_length=8, description="Texts that end the answer; they are not part of it."
+    )

@@ -1,0 +1,1 @@
+"""The shell round the engine: the wire on one side, myopia on the other."""
