@@ -52,4 +52,4 @@ class Expired(MyopiaError):
 
 
 class Unsupported(MyopiaError, TypeError):
-    """This model, cache or combination is refused by name."""
+    """A model, a cache or a combination is refused by name."""
