@@ -22,7 +22,7 @@ NAME = "myopia"
 class AttentionCall(Protocol):
     """What to do with one layer's q `(B, Q, T, D)` and k, v `(B, H, S, D)`, rotations applied."""
 
-    def __call__(  # noqa: PLR0913 - the shape of transformers' attention interface
+    def __call__(
         self,
         module: torch.nn.Module,
         query: torch.Tensor,
@@ -47,7 +47,7 @@ def attending(call: AttentionCall) -> Iterator[None]:
         _CALL.reset(token)
 
 
-def myopia_attention(  # noqa: PLR0913 - the shape of transformers' attention interface
+def myopia_attention(  # noqa: PLR0913, PLR0917 - the shape of transformers' attention interface
     module: torch.nn.Module,
     query: torch.Tensor,
     key: torch.Tensor,
