@@ -1,0 +1,227 @@
+"""Reads the body of an ask, JSON or form, into one shape; knows content types and byte limits.
+
+Both ways in give the same params, texts and raw pictures, so nothing after this file knows how
+they were sent. What a picture must be like is `service.images`' business.
+"""
+
+from dataclasses import dataclass
+from email.message import Message
+from typing import TypeVar
+
+from anyio import to_thread
+from fastapi import Request
+from pydantic import BaseModel, ValidationError
+from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
+
+from service.images import Raw, from_base64
+from service.problems import Problem
+from service.refusals import from_validation
+from service.schema import AskBody, AskParams, ImageItem
+from service.settings import Settings
+
+FORM_PARTS = ("images", "question", "params")
+Body = TypeVar("Body", bound=BaseModel)
+SMALL_BODY_BYTES = 16 * 1024  # Below this a thread costs more than the parsing (0.1 ms).
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A picture that the asker names by its SHA-256 in hex."""
+
+    digest: str
+    index: int
+    field: str
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """An ask as it came: texts (str) and pictures in the order of the request."""
+
+    question: str
+    params: AskParams
+    items: tuple[str | Raw | Named, ...]
+
+
+async def read(request: Request, settings: Settings) -> Incoming:
+    """The ask in the body of a request; raises Problem."""
+    kind = content_type(request)
+    if kind == "multipart/form-data":
+        incoming = await _read_form(request, settings)
+    elif kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json")):
+        incoming = await _read_json(request, settings)
+    else:
+        raise Problem(
+            "unsupported_media_type", "Send the ask as application/json or multipart/form-data."
+        )
+    check_texts(incoming, settings)
+    return incoming
+
+
+def content_type(request: Request) -> str:
+    """The media type of the body in lower case, without parameters; empty when not given."""
+    given = request.headers.get("content-type", "")
+    if not given:
+        return ""
+    message = Message()
+    message["content-type"] = given
+    return message.get_content_type()
+
+
+async def json_bytes(request: Request, settings: Settings) -> bytes:
+    """The body of a JSON request, at most `max_json_bytes`."""
+    limit = settings.max_json_bytes
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise Problem(
+                "too_large",
+                f"A JSON body may have {limit} bytes; send pictures as multipart/form-data.",
+                limit=limit,
+                actual=size,
+            )
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def parse(kind: type[Body], text: str | bytes) -> Body:
+    """One JSON body of a known shape; raises Problem."""
+    try:
+        return kind.model_validate_json(text, strict=True)
+    except ValidationError as wrong:
+        raise from_validation(wrong.errors(include_input=False, include_url=False)) from None
+
+
+async def _read_json(request: Request, settings: Settings) -> Incoming:
+    body = await json_bytes(request, settings)
+    if len(body) < SMALL_BODY_BYTES:
+        return _from_json(body, settings)
+    return await to_thread.run_sync(_from_json, body, settings)
+
+
+def _from_json(text: bytes, settings: Settings) -> Incoming:
+    body = parse(AskBody, text)
+    check_count(sum(item.text is None for item in body.images), settings)
+    items: list[str | Raw | Named] = []
+    index = 0
+    for place, item in enumerate(body.images):
+        items.append(_item(item, index, f"/images/{place}"))
+        index += item.text is None
+    return Incoming(body.question, body, tuple(items))
+
+
+def _item(item: ImageItem, index: int, field: str) -> str | Raw | Named:
+    if item.text is not None:
+        return item.text
+    if item.id is not None:
+        return Named(item.id.removeprefix("sha256:"), index, f"{field}/id")
+    if item.data is not None:
+        return from_base64(item.data, index, f"{field}/data")
+    raise Problem(
+        "bad_request",
+        "Fetching pictures by address is off here; send the bytes in `data`.",
+        field=f"{field}/url",
+        image_index=index,
+    )
+
+
+async def _read_form(request: Request, settings: Settings) -> Incoming:
+    try:
+        # More files than allowed are counted up to a point, so that the refusal can say how many.
+        form = await request.form(
+            max_files=2 * settings.max_images + 8,
+            max_fields=16,
+            max_part_size=settings.max_params_bytes + 4 * settings.max_text_chars,
+        )
+    except HTTPException as wrong:
+        if wrong.status_code == 413:
+            raise
+        raise Problem(
+            "bad_request",
+            f"The form cannot be read. Send at most {settings.max_images} files named images, "
+            "a text part named question, and if needed a text part named params with JSON.",
+        ) from None
+    try:
+        return await _from_form(form, settings)
+    finally:
+        await form.close()
+
+
+async def _from_form(form: FormData, settings: Settings) -> Incoming:
+    for name in form:
+        if name not in FORM_PARTS:
+            detail = "The parts of the form are images, question and params; put others in params."
+            shown = f"/{name}" if name.isascii() and name.isidentifier() else None
+            raise Problem("bad_request", detail, field=shown)
+    question, params = _text_part(form, "question"), _text_part(form, "params")
+    if not question:
+        raise Problem("bad_request", "Add a text part named question.", field="/question")
+    if len((params or "").encode()) > settings.max_params_bytes:
+        raise Problem(
+            "too_large",
+            f"The part params may have {settings.max_params_bytes} bytes.",
+            field="/params",
+            limit=settings.max_params_bytes,
+        )
+    chosen = parse(AskParams, params) if params else AskParams()
+    files = form.getlist("images")
+    check_count(len(files), settings)
+    raws = [await _file_part(file, index) for index, file in enumerate(files)]
+    return Incoming(question, chosen, tuple(raws))
+
+
+def _text_part(form: FormData, name: str) -> str | None:
+    parts = form.getlist(name)
+    if len(parts) > 1:
+        raise Problem("bad_request", f"Send the part {name} once.", field=f"/{name}")
+    if parts and not isinstance(parts[0], str):
+        detail = f"The part {name} must be text, without a file name."
+        raise Problem("bad_request", detail, field=f"/{name}")
+    return parts[0] if parts and isinstance(parts[0], str) else None
+
+
+async def _file_part(part: UploadFile | str, index: int) -> Raw:
+    field = f"/images/{index}"
+    if isinstance(part, str):
+        detail = f"Picture {index}: send it as a file part, with a file name."
+        raise Problem("bad_request", detail, field=field, image_index=index)
+    return Raw(await part.read(), index, field)
+
+
+def check_count(count: int, settings: Settings) -> None:
+    """Refuse an ask without pictures, or with too many."""
+    if count == 0:
+        raise Problem(
+            "bad_request", "Send at least one picture.", field="/images", limit=1, actual=0
+        )
+    if count > settings.max_images:
+        raise Problem(
+            "bad_request",
+            f"{count} pictures were sent; {settings.max_images} are allowed. Send fewer.",
+            field="/images",
+            limit=settings.max_images,
+            actual=count,
+        )
+
+
+def check_texts(incoming: Incoming, settings: Settings) -> None:
+    """Refuse a question of blanks, and texts that are too long together."""
+    if not incoming.question.strip():
+        raise Problem("bad_request", "The question is empty; ask something.", field="/question")
+    limit = settings.max_text_chars
+    size = len(incoming.question)
+    fields = [("/question", size)]
+    for place, item in enumerate(incoming.items):
+        if isinstance(item, str):
+            size += len(item)
+            fields.append((f"/images/{place}/text", size))
+    for field, total in fields:
+        if total > limit:
+            raise Problem(
+                "bad_request",
+                f"The texts up to here have {total} characters; {limit} are allowed. Shorten them.",
+                field=field,
+                limit=limit,
+                actual=total,
+            )

@@ -1,0 +1,103 @@
+"""The bodies of HTTP: what an asker sends and what comes back.
+
+Pruning and generation are the wire's own classes, so a field, its default, its bounds and its
+help are declared once. Nothing here knows Redis, workers or how a picture is checked.
+"""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import ConfigDict, Field, model_validator
+
+from wire.messages import CacheUse, Timings, Usage
+from wire.pruning import Generation, Params, Pruning, Tiles
+
+OptionText = Annotated[str, Field(min_length=1, max_length=500)]
+IMAGE_ID = r"^sha256:[0-9a-f]{64}$"
+SOURCES = ("data", "id", "url", "text")
+
+
+class ImageItem(Params):
+    """A picture by its bytes, its id or its address; or a text that stands between pictures."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+
+    data: str | None = Field(
+        None, min_length=1, description="The picture's bytes in base64, or a `data:` URI of them."
+    )
+    id: str | None = Field(
+        None, pattern=IMAGE_ID, description="A picture that was sent before, by its SHA-256."
+    )
+    url: str | None = Field(
+        None, min_length=1, max_length=2048, description="An address to fetch; off by default."
+    )
+    text: str | None = Field(None, min_length=1, description="Text between two pictures.")
+
+    @model_validator(mode="after")
+    def _names_one_source(self) -> Self:
+        if sum(getattr(self, name) is not None for name in SOURCES) != 1:
+            raise ValueError("Give exactly one of `data`, `id`, `url` and `text`")
+        return self
+
+
+class AskParams(Params):
+    """Everything an asker may choose; the text part `params` of a form holds just this."""
+
+    options: tuple[OptionText, ...] = Field(
+        (), max_length=64, description="The answers to choose from; the answer is one of them."
+    )
+    pruning: Pruning = Pruning()
+    generation: Generation = Generation()
+    tiles: Tiles = Field(
+        "auto", description="How finely pictures are cut up: `base` is one tile per picture."
+    )
+    stream: bool = Field(False, description="Answer as server-sent events.")
+    explain: bool = Field(False, description="Report what was kept of every picture.")
+    cache: Literal["use", "refresh", "off"] = Field(
+        "use", description="Whether a stored answer may be given, replaced, or left alone."
+    )
+    timeout_seconds: float | None = Field(
+        None, gt=0, description="Time from now after which nobody waits any more."
+    )
+
+
+class AskBody(AskParams):
+    """One question about one or more pictures, in the order the model sees them."""
+
+    question: str = Field(min_length=1, description="What to ask; it comes after the pictures.")
+    images: tuple[ImageItem, ...] = Field(
+        min_length=1, max_length=1024, description="Pictures in order; texts may stand between."
+    )
+
+
+class Answer(Params):
+    """The answer to one ask."""
+
+    id: str
+    model: str
+    answer: str
+    finish_reason: Literal["stop", "length", "cancelled"]
+    usage: Usage
+    cache: CacheUse
+    timings: Timings
+    warnings: tuple[str, ...] = Field(
+        (), description="What may have made the answer worse, e.g. words the model does not know."
+    )
+    explain: dict[str, Any] | None = None
+
+
+class ProblemBody(Params):
+    """RFC 9457: what went wrong and what to change."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(description="Stable address of this kind of problem.")
+    title: str
+    status: int
+    detail: str = Field(description="What to change.")
+    code: str
+    field: str | None = Field(None, description="JSON pointer of the field to blame.")
+    image_index: int | None = Field(None, description="The picture to blame, from 0.")
+    limit: float | None = None
+    actual: float | None = None
+    ask_id: str | None = None
+    errors: list[dict[str, str]] | None = None

@@ -1,0 +1,49 @@
+"""What a deployment chooses for its gateway: one frozen class, read once at start.
+
+Every name carries its unit. Limits refuse an ask; they never change it. Nothing here knows a
+model: how many tokens a picture costs is told by the workers.
+"""
+
+import ipaddress
+from pathlib import Path
+
+from pydantic import Field
+
+from wire.settings import WireSettings
+
+MIB = 2**20
+
+
+class Settings(WireSettings):
+    """The gateway's settings and what it must agree on with workers; prefix `MYOPIA_`."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=0, le=65535)
+    api_keys_file: Path | None = None
+
+    max_body_bytes: int = Field(64 * MIB, gt=0, description="Largest request body.")
+    max_json_bytes: int = Field(32 * MIB, gt=0, description="Largest JSON body.")
+    max_params_bytes: int = Field(64 * 1024, gt=0, description="Largest text part of a form.")
+    max_images: int = Field(64, ge=1, le=1024, description="Most pictures of one ask.")
+    max_image_bytes: int = Field(20 * MIB, gt=0, description="Largest picture, as sent.")
+    max_image_pixels: int = Field(40_000_000, gt=0, description="Most pixels of one picture.")
+    max_ask_pixels: int = Field(256_000_000, gt=0, description="Most pixels of one ask.")
+    min_image_side_pixels: int = Field(4, ge=1, description="Shortest side of a picture.")
+    max_image_aspect: float = Field(50, ge=1, description="Longest side over shortest side.")
+    max_text_chars: int = Field(32_000, gt=0, description="Most characters of all texts.")
+    decode_threads: int = Field(2, ge=1, description="Pictures that are decoded at once.")
+
+    default_timeout_seconds: float = Field(60, gt=0)
+    max_timeout_seconds: float = Field(600, gt=0)
+    max_queued_asks: int = Field(1000, ge=1, description="Asks that may wait for a worker.")
+    max_inflight_asks: int = Field(512, ge=1, description="Asks one gateway waits for at once.")
+    ping_seconds: float = Field(15, gt=0, description="Silence after which a stream pings.")
+    log_json: bool = True
+
+    @property
+    def listens_locally(self) -> bool:
+        """Whether only this machine can connect."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
