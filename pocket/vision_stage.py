@@ -1,0 +1,147 @@
+"""Stage 0, vision words: every patch must score the words of what it shows against the tied word table.
+
+Trains vision tower, projector and those words; leaves the language layers alone. Knows no questions.
+"""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pocket.gallery import Shard, drawn, open_shard
+from pocket.labels import NONE
+from pocket.runs import Clock, load_state, note, rate, save_state
+from pocket.words import COLORS, DIGITS, SHAPES, VOCABULARY
+
+KIND_WORDS = [VOCABULARY.index(w) for w in (*SHAPES, *DIGITS, "background")]
+COLOR_WORDS = [VOCABULARY.index(w) for w in COLORS]
+SCALE = 4.0
+TILES_PER_STEP = 128
+
+
+def patch_features(model: Any, tiles: Tensor) -> Tensor:
+    """Projected patches of uint8 tiles (n, TILE, TILE, 3): (n, PER_TILE, hidden)."""
+    pixels = tiles.permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
+    hidden = model.model.vision_tower(pixel_values=pixels).last_hidden_state[:, 1:]
+    return model.model.multi_modal_projector(hidden)  # type: ignore[no-any-return]
+
+
+class WordLoss(nn.Module):
+    """Cross-entropy of kind and colour words, and the place of the object's centre."""
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.center = nn.Linear(hidden, 2)
+
+    def forward(
+        self, table: Tensor, features: Tensor, kind: Tensor, color: Tensor, center: Tensor
+    ) -> tuple[Tensor, dict[str, float]]:
+        features, kind, color = features.flatten(0, 1), kind.flatten(), color.flatten()
+        scores = features @ F.normalize(table, dim=-1).T * SCALE
+        kinds, colors = scores[:, : len(KIND_WORDS)], scores[:, len(KIND_WORDS) :]
+        weight = torch.where(kind == NONE, 0.2, 1.0) * (kind >= 0)
+        kind_loss = F.cross_entropy(kinds, kind.clamp_min(0), reduction="none")
+        kind_loss = (kind_loss * weight).sum() / weight.sum().clamp_min(1)
+        color_loss = F.cross_entropy(colors, color, ignore_index=-1)
+        here = (kind >= 0) & (kind != NONE)
+        off = F.smooth_l1_loss(
+            torch.tanh(self.center(features[here])) * 1.5 + 0.5, center.flatten(0, 1)[here]
+        )
+        with torch.no_grad():
+            hit = kinds.argmax(-1) == kind
+            shape, digit = here & (kind < 8), here & (kind >= 8)
+            seen = color >= 0
+            numbers = {
+                "shape": hit[shape].float().mean().item(),
+                "digit": hit[digit].float().mean().item(),
+                "none": hit[kind == NONE].float().mean().item(),
+                "color": (colors.argmax(-1) == color)[seen].float().mean().item(),
+                "center": off.item(),
+            }
+        return kind_loss + 0.5 * color_loss + 2.0 * off, numbers
+
+
+class TileFeed:
+    """Random tiles out of the shards that are drawn so far, new ones preferred; nearly empty ones thinned."""
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        self.folder = folder
+        self.rng = np.random.default_rng(seed)
+        self.shards: dict[int, tuple[Shard, np.ndarray]] = {}
+        self.turn: list[int] = []
+        self.looked = 0.0
+
+    def _refresh(self) -> None:
+        if time.monotonic() - self.looked < 5 and self.shards:
+            return
+        self.looked = time.monotonic()
+        for number in drawn(self.folder):
+            if number not in self.shards:
+                shard = open_shard(self.folder, number)
+                busy = (shard.kind != NONE).any(1) | (self.rng.random(len(shard.kind)) < 0.12)
+                self.shards[number] = (shard, np.flatnonzero(busy))
+                self.turn += [number] * 12
+        while not self.shards:
+            time.sleep(1)
+            self._refresh()
+
+    def batch(self, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """(tiles, kind, color, center) of `count` tiles from two shards."""
+        self._refresh()
+        parts: list[tuple[np.ndarray, ...]] = []
+        for _ in range(2):
+            if not self.turn:
+                self.turn = list(self.shards) * 4
+            number = self.turn.pop(int(self.rng.integers(len(self.turn))))
+            shard, busy = self.shards[number]
+            rows = np.sort(self.rng.choice(busy, size=count // 2, replace=False))
+            parts.append((shard.tiles[rows], shard.kind[rows], shard.color[rows], shard.center[rows]))
+        tiles, kind, color, center = (np.concatenate(p) for p in zip(*parts, strict=True))
+        return (
+            torch.from_numpy(tiles),
+            torch.from_numpy(kind).long(),
+            torch.from_numpy(color).long(),
+            torch.from_numpy(center).float(),
+        )
+
+
+def train_vision(model: Any, gallery: Path, folder: Path, minutes: float, seed: int) -> None:
+    """Run or resume stage 0 until its minutes are spent; the model is changed in place."""
+    words = model.get_input_embeddings().weight
+    loss_of = WordLoss(words.shape[1])
+    parts = (model.model.vision_tower, model.model.multi_modal_projector, loss_of)
+    weights = [p for part in parts for p in part.parameters()]
+    optimizer = torch.optim.AdamW([*weights, words], lr=1e-3, betas=(0.9, 0.98), weight_decay=0.02)
+    before = load_state(folder / "vision.pt") or {"step": 0, "minutes": 0.0}
+    if before["step"]:
+        model.load_state_dict(before["model"])
+        loss_of.load_state_dict(before["loss"])
+        optimizer.load_state_dict(before["optimizer"])
+    clock, step = Clock(minutes, before["minutes"]), int(before["step"])
+    feed = TileFeed(gallery, seed + step)
+    index = torch.tensor(KIND_WORDS + COLOR_WORDS)
+    means: dict[str, float] = {}
+    while clock.progress < 1:
+        for group in optimizer.param_groups:
+            group["lr"] = rate(clock.progress, step, 1.2e-3, 0.35)
+        tiles, kind, color, center = feed.batch(TILES_PER_STEP)
+        loss, numbers = loss_of(words[index], patch_features(model, tiles), kind, color, center)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_([*weights, words], 1.0)
+        optimizer.step()
+        step += 1
+        numbers["loss"] = loss.item()
+        means = {k: 0.97 * means.get(k, v) + 0.03 * v for k, v in numbers.items()}
+        if step % 100 == 0:
+            note(folder / "vision.jsonl", step=step, minutes=clock.spent_minutes,
+                 shards=len(feed.shards), **means)  # fmt: skip
+        if step % 500 == 0 or clock.progress >= 1:
+            state = {"model": model.state_dict(), "loss": loss_of.state_dict(),
+                     "optimizer": optimizer.state_dict(), "step": step,
+                     "minutes": clock.spent_minutes}  # fmt: skip
+            save_state(folder / "vision.pt", state)
