@@ -31,10 +31,11 @@ from transformers.models.llava_next.image_processing_pil_llava_next import (
 Kind = Literal["mistral", "vicuna"]
 PINPOINTS = [[336, 672], [672, 336], [672, 672], [1008, 336], [336, 1008]]
 IMAGE_ID, PAD_ID, VOCABULARY = 32000, 32001, 32064
-WORDS = (
-    "which image shows a red circle what colour is the star in picture yes no one two three "
-    "describe first last where does it move blue green yellow INST USER ASSISTANT"
-).split()
+WORDS = [
+    "which", "image", "shows", "a", "red", "circle", "what", "colour", "is", "the", "star", "in",
+    "picture", "yes", "no", "one", "two", "three", "describe", "first", "last", "where", "does",
+    "it", "move", "blue", "green", "yellow", "INST", "USER", "ASSISTANT",
+]  # fmt: skip
 
 MISTRAL_TEMPLATE = (
     "{% for message in messages %}{% if message['role'] == 'system' %}"
