@@ -1,0 +1,1 @@
+"""MileBench read, asked and scored the way its authors do; the data itself is never shipped."""
