@@ -49,7 +49,8 @@ def is_ready(address: str) -> bool:
 def start_all(supervisor: Supervisor, environment: dict[str, str]) -> None:
     """Start Redis unless one is named, then the worker and the gateway."""
     if "MYOPIA_REDIS_URL" not in environment:
-        server = prepare(ROOT / ".run" / "redis")
+        folder = Path(environment.get("MYOPIA_RUN_FOLDER", ROOT / ".run"))
+        server = prepare(folder / "redis")
         environment["MYOPIA_REDIS_URL"] = server.url
         supervisor.start(Child("redis", server.command(), environment, REDIS_GRACE_SECONDS))
     for room, grace_seconds in (
