@@ -1,0 +1,214 @@
+"""Every transition of the ledger as data: which script runs, on what, and what its reply means.
+
+One definition serves the worker's blocking client and the gateway's asyncio one. Nothing here
+talks to Redis; the scripts themselves lie in `wire/lua`, and the keys' names only there.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from wire.messages import EVENT, Ask, Done, Failed, Token
+from wire.records import (
+    Accepted,
+    Cancelled,
+    Claim,
+    Counters,
+    Ending,
+    Finished,
+    Joined,
+    Missing,
+    Reaped,
+    Record,
+    Refused,
+    Released,
+    Renewed,
+    Room,
+    State,
+    Submitted,
+)
+
+T = TypeVar("T")
+EXPIRED = Failed(code="expired", detail="The deadline passed before the answer was complete.")
+CANCELLED = Failed(code="cancelled", detail="The ask was cancelled.")
+DEAD = Failed(
+    code="dead",
+    detail="Every worker that took this ask up stopped before answering; it was given up.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """One script's name, its arguments, and how to read its reply."""
+
+    script: str
+    args: tuple[str | int | float, ...]
+    read: Callable[[Any], T]
+
+
+def submit(
+    ask: Ask, *, tenant: str, room: Room, flight: str | None, picture_ttl_seconds: int
+) -> Call[Submitted]:
+    """Let an ask in, join the same one in flight, or say why not."""
+    digests = {p.digest for turn in ask.turns for p in turn.parts if p.kind == "image"}
+
+    def read(reply: list[str]) -> Submitted:
+        kind, *rest = reply
+        if kind == "accepted":
+            return Accepted(rest[0], float(rest[1]) / 1000)
+        if kind == "joined":
+            return Joined(rest[0])
+        if kind == "missing":
+            return Missing(tuple(rest))
+        reason: Any = rest[0]
+        return Refused(reason, float(rest[1]) / 1000)
+
+    args: tuple[str | int | float, ...] = (
+        ask.ask_id,
+        ask.model_dump_json(),
+        tenant,
+        _ms(ask.deadline),
+        flight or "",
+        room.max_open,
+        room.max_open_per_tenant,
+        _ms(room.max_wait_seconds),
+        room.slots,
+        _ms(room.service_seconds),
+        picture_ttl_seconds,
+        *sorted(digests),
+    )
+    return Call("submit", args, read)
+
+
+def claim(worker_id: str, look: str, nonce: str, lease_seconds: float) -> Call[Claim | None]:
+    """Take the ask whose turn it is. `look` is the id the message carried, spent by this."""
+
+    def read(reply: list[Any]) -> Claim | None:
+        if not reply:
+            return None
+        asked, attempt, deadline, queue_ms, alone, events = reply
+        return Claim(
+            ask=Ask.model_validate_json(asked),
+            attempt=int(attempt),
+            deadline=int(deadline) / 1000,
+            queue_ms=float(queue_ms),
+            alone=alone == "1",
+            streamed="".join(e.text for e in map(EVENT.validate_json, events) if e.kind == "token"),
+        )
+
+    return Call("claim", (worker_id, look, nonce, _ms(lease_seconds), _json(EXPIRED)), read)
+
+
+def start(ask_id: str, attempt: int) -> Call[bool]:
+    """Say that an ask claimed as `alone` now really runs; False: no longer ours."""
+    return Call("start", (ask_id, attempt), bool)
+
+
+def renew(held: Sequence[tuple[str, int]], lease_seconds: float) -> Call[tuple[Renewed, ...]]:
+    """Extend the leases of `(ask_id, attempt)` pairs; one answer each, in order."""
+    flat = tuple(x for pair in held for x in pair)
+    return Call("renew", (_ms(lease_seconds), *flat), tuple)
+
+
+def append(ask_id: str, attempt: int, token: Token) -> Call[Renewed]:
+    """Add a token to the ask's events, unless this attempt lost the ask."""
+    return Call("append", (ask_id, attempt, token.model_dump_json()), _same)
+
+
+def finish(
+    ask_id: str, attempt: int, state: Ending, ending: Done | Failed, last_text: str = ""
+) -> Call[Finished]:
+    """End the ask and add its one ending to the events, in one step."""
+    token = Token(text=last_text).model_dump_json() if last_text else ""
+    return Call("finish", (ask_id, attempt, state, token, _json(ending)), _same)
+
+
+def release(ask_id: str, attempt: int, *, blame: str | None) -> Call[Released]:
+    """Give an unfinished ask back; `blame` is the error for which it may be responsible."""
+    args = (ask_id, attempt, blame or "", _json(DEAD), _json(CANCELLED))
+    return Call("release", args, _same)
+
+
+def cancel(ask_id: str, *, everyone: bool) -> Call[Cancelled]:
+    """One asker leaves, or the ask is cancelled for all who joined it."""
+    return Call("cancel", (ask_id, int(everyone), _json(CANCELLED)), _same)
+
+
+def reap(lease_seconds: float, look_delay_seconds: float, *, idle: bool, most: int) -> Call[Reaped]:
+    """Find what died: asks out of time, leases not renewed, messages that vanished."""
+
+    def read(reply: list[Any]) -> Reaped:
+        resend, *numbers = reply
+        expired, dead, leases, messages = map(int, numbers)
+        return Reaped(tuple(resend), expired, dead, leases, messages)
+
+    endings = (_json(EXPIRED), _json(DEAD), _json(CANCELLED))
+    args = (_ms(lease_seconds), _ms(look_delay_seconds), int(idle), most, *endings)
+    return Call("reap", args, read)
+
+
+def retry(ask_id: str, deadline: float) -> Call[bool]:
+    """Queue a dead ask again with a new deadline; False when it is not dead."""
+    return Call("retry", (ask_id, _ms(deadline)), bool)
+
+
+def counters() -> Call[Counters]:
+    """All counters, read in one step."""
+
+    def read(reply: list[Any]) -> Counters:
+        pairs = dict(zip(reply[::2], reply[1::2], strict=True))
+        oldest, service = int(pairs.pop("oldest_ms")), float(pairs.pop("service_ms"))
+        return Counters(
+            **{name: int(value) for name, value in pairs.items()},
+            oldest_queued_seconds=oldest / 1000,
+            service_seconds=service / 1000,
+        )
+
+    return Call("counters", (), read)
+
+
+def look_up(ask_id: str) -> Call[Record | None]:
+    """Read one record."""
+    return Call("look_up", (ask_id,), lambda reply: _record(reply) if reply else None)
+
+
+def page(
+    cursor: int | None, limit: int, state: State | None, tenant: str | None
+) -> Call[tuple[tuple[Record, ...], int | None]]:
+    """Read up to `limit` records, newest first, and the next cursor."""
+
+    def read(reply: list[Any]) -> tuple[tuple[Record, ...], int | None]:
+        following, rows = reply
+        return tuple(map(_record, rows)), int(following) if following else None
+
+    return Call("page", ("" if cursor is None else cursor, limit, state or "", tenant or "*"), read)
+
+
+def _record(flat: list[str]) -> Record:
+    row: dict[str, Any] = dict(zip(flat[::2], flat[1::2], strict=True))
+    return Record(
+        ask_id=row["id"],
+        state=row["state"],
+        tenant=row["tenant"],
+        attempt=int(row["attempt"]),
+        deaths=int(row["deaths"]),
+        accepted_at=int(row["accepted"]) / 1000,
+        deadline=int(row["deadline"]) / 1000,
+        claimed_at=int(row["claimed"]) / 1000 if row.get("claimed") else None,
+        ended_at=int(row["ended"]) / 1000 if row.get("ended") else None,
+        owner=row.get("owner"),
+        cancel_asked=row.get("cancel") == "1",
+        last_error=row.get("error"),
+    )
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+def _json(event: Done | Failed) -> str:
+    return event.model_dump_json()
+
+
+def _same(reply: Any) -> Any:  # noqa: ANN401  the scripts answer with the words of records.py
+    return reply

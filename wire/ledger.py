@@ -1,0 +1,168 @@
+"""The durable record of every ask, and who may work on it. The truth; the queue only says "look".
+
+Each method is one script on the server, atomic, by the server's clock, harmless when run twice.
+`Ledger` is the worker's side, `AsyncLedger` the gateway's. What an answer is, is not known here.
+"""
+
+import uuid
+from collections.abc import Sequence
+
+from wire import calls
+from wire.messages import Ask, Done, Failed, Token
+from wire.records import (
+    Cancelled,
+    Claim,
+    Counters,
+    Ending,
+    Finished,
+    Reaped,
+    Record,
+    Released,
+    Renewed,
+    Room,
+    State,
+    Submitted,
+)
+from wire.store import AsyncStore, Store
+
+MOST_REAPED = 200
+"""Asks of one kind that one reaping touches, so that a script never holds the server long."""
+
+
+class Ledger:
+    """What a worker does with asks."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._settings = store.settings
+
+    def submit(
+        self, ask: Ask, *, tenant: str = "", room: Room | None = None, flight: str | None = None
+    ) -> Submitted:
+        """As `AsyncLedger.submit`."""
+        ttl = self._settings.picture_ttl_seconds
+        return self._store.run(
+            calls.submit(
+                ask, tenant=tenant, room=room or Room(), flight=flight, picture_ttl_seconds=ttl
+            )
+        )
+
+    def claim(self, worker_id: str, look: str, nonce: str | None = None) -> Claim | None:
+        """Take the ask whose turn it is: tenants in turn, oldest first within one.
+
+        `look` is the id of the message that arrived; it is spent, whichever ask is handed out.
+        Repeat with the same `nonce` after `StoreUnavailable` to get the same claim.
+        """
+        lease = self._settings.lease_seconds
+        return self._store.run(calls.claim(worker_id, look, nonce or uuid.uuid4().hex, lease))
+
+    def start(self, ask_id: str, attempt: int) -> bool:
+        """Say that an ask claimed as `alone` now runs; False: it is no longer ours."""
+        return self._store.run(calls.start(ask_id, attempt))
+
+    def renew(self, held: Sequence[tuple[str, int]]) -> tuple[Renewed, ...]:
+        """Extend the leases of `(ask_id, attempt)` pairs; says for each whether to go on."""
+        return self._store.run(calls.renew(held, self._settings.lease_seconds)) if held else ()
+
+    def append(self, ask_id: str, attempt: int, token: Token) -> Renewed:
+        """Add a token to the events, unless the ask was lost to another attempt."""
+        return self._store.run(calls.append(ask_id, attempt, token))
+
+    def finish(
+        self,
+        ask_id: str,
+        attempt: int,
+        state: Ending,
+        ending: Done | Failed,
+        last_text: str = "",
+    ) -> Finished:
+        """End the ask: state, counters and the one ending among its events, in one step."""
+        return self._store.run(calls.finish(ask_id, attempt, state, ending, last_text))
+
+    def release(self, ask_id: str, attempt: int, *, blame: str | None = None) -> Released:
+        """Give an unfinished ask back to the queue; after `queued`, send its id.
+
+        With `blame` (an error for which the ask may be responsible) it counts as a death.
+        """
+        return self._store.run(calls.release(ask_id, attempt, blame=blame))
+
+    def reap(self, *, idle: bool) -> Reaped:
+        """As `AsyncLedger.reap`."""
+        s = self._settings
+        return self._store.run(
+            calls.reap(s.lease_seconds, s.look_delay_seconds, idle=idle, most=MOST_REAPED)
+        )
+
+    def get(self, ask_id: str) -> Record | None:
+        """Read one record, None when the store has none."""
+        return self._store.run(calls.look_up(ask_id))
+
+    def counters(self) -> Counters:
+        """All counters, read in one step."""
+        return self._store.run(calls.counters())
+
+
+class AsyncLedger:
+    """What a gateway does with asks."""
+
+    def __init__(self, store: AsyncStore) -> None:
+        self._store = store
+        self._settings = store.settings
+
+    async def submit(
+        self, ask: Ask, *, tenant: str = "", room: Room | None = None, flight: str | None = None
+    ) -> Submitted:
+        """Let an ask in, or say why not; the pictures it names live on from now.
+
+        `tenant` is whose turn it counts as (any short text, "" without keys). `flight` is the
+        key of everything that decides the answer, tenant included: where the same is in flight
+        or was done within the last seconds, the reply is `Joined`. None never joins. After
+        `Accepted`, and only then, send the id to the queue; should that fail, the ask is still
+        accepted and the reaper sends it. A repeat with the same ask_id is accepted once.
+        """
+        ttl = self._settings.picture_ttl_seconds
+        return await self._store.run(
+            calls.submit(
+                ask, tenant=tenant, room=room or Room(), flight=flight, picture_ttl_seconds=ttl
+            )
+        )
+
+    async def get(self, ask_id: str) -> Record | None:
+        """Read one record, None when the store has none."""
+        return await self._store.run(calls.look_up(ask_id))
+
+    async def cancel(self, ask_id: str, *, everyone: bool = False) -> Cancelled:
+        """One asker leaves; the last one to leave (or `everyone`) cancels the ask."""
+        return await self._store.run(calls.cancel(ask_id, everyone=everyone))
+
+    async def page(
+        self,
+        cursor: int | None = None,
+        limit: int = 50,
+        state: State | None = None,
+        tenant: str | None = None,
+    ) -> tuple[tuple[Record, ...], int | None]:
+        """Read up to `limit` records, newest first; the second value continues, None: no more.
+
+        A page may be short of `limit` while more follow, when a filter drops records.
+        """
+        return await self._store.run(calls.page(cursor, limit, state, tenant))
+
+    async def retry(self, ask_id: str, deadline: float) -> bool:
+        """Queue a dead ask again until `deadline`; send its id after True. False: not dead."""
+        return await self._store.run(calls.retry(ask_id, deadline))
+
+    async def reap(self, *, idle: bool) -> Reaped:
+        """Find what died; any process may, each second, and several at once do no harm.
+
+        `idle`: some live worker has a free slot (`Fleet.idle`), so that a message which nobody
+        looked at for `look_delay_seconds` must be lost. Send every id of `resend`.
+        """
+        s = self._settings
+        return await self._store.run(
+            calls.reap(s.lease_seconds, s.look_delay_seconds, idle=idle, most=MOST_REAPED)
+        )
+
+    async def counters(self) -> Counters:
+        """All counters, read in one step."""
+        return await self._store.run(calls.counters())

@@ -1,0 +1,111 @@
+-- Put before every script: standing arguments, the server's clock, and what several scripts do.
+--
+-- Keys, all under `<namespace>:`
+--   ask:<id>        hash    the record: state, tenant, attempt, deaths, asked (the wire's Ask), …
+--   events:<id>     stream  its events, field `e`; the last one is its only ending
+--   queued          zset    ids that wait            -> deadline (ms)
+--   running         zset    ids that are claimed     -> end of the lease (ms)
+--   wait:<tenant>   zset    ids of a tenant that wait -> order of acceptance
+--   turns           zset    tenants with waiting asks -> virtual time of their next turn
+--   tags            hash    tenant -> virtual time after its last turn, while it has open asks
+--   vtime           string  virtual time of the last turn handed out
+--   tenants         hash    tenant -> open asks
+--   looks           zset    messages that should be on their way -> when they were sent (ms)
+--   watermark       string  newest `looks` score that arrived
+--   all / ended     zset    every id -> order; every ended id -> when its record goes (ms)
+--   dead            zset    dead ids -> when they died (ms)
+--   count           hash    totals
+--   flight:<key>    string  id of the ask that answers this key now
+--   claim:<nonce>   string  id handed out to this nonce
+--   picture:<sha>   string  bytes
+local ns = ARGV[1] .. ':'
+local record_ttl, dead_ttl, max_deaths = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local function arg(i) return ARGV[4 + i] end
+local clock = redis.call('TIME')
+local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
+
+local function count(name) redis.call('HINCRBY', ns .. 'count', name, 1) end
+local function field(id, name) return redis.call('HGET', ns .. 'ask:' .. id, name) end
+
+local function add_event(id, event)
+  redis.call('XADD', ns .. 'events:' .. id, '*', 'e', event)
+  redis.call('PUBLISH', ns .. 'doorbell', id)
+end
+
+-- Whether this attempt still owns the ask: the fence that a zombie does not pass.
+local function owns(id, attempt)
+  local row = redis.call('HMGET', ns .. 'ask:' .. id, 'state', 'attempt')
+  return row[1] == 'running' and row[2] == attempt
+end
+
+-- Put an ask among the waiting of its tenant; the tenant's turn comes no earlier than now.
+local function enqueue(id, tenant, order, deadline)
+  redis.call('HSET', ns .. 'ask:' .. id, 'state', 'queued')
+  redis.call('ZADD', ns .. 'queued', deadline, id)
+  redis.call('ZADD', ns .. 'wait:' .. tenant, order, id)
+  redis.call('ZADD', ns .. 'looks', now, id)
+  if not redis.call('ZSCORE', ns .. 'turns', tenant) then
+    local vtime = tonumber(redis.call('GET', ns .. 'vtime') or '0')
+    local tag = tonumber(redis.call('HGET', ns .. 'tags', tenant) or '0')
+    redis.call('ZADD', ns .. 'turns', math.max(vtime, tag), tenant)
+  end
+end
+
+local function unwait(id, tenant)
+  redis.call('ZREM', ns .. 'queued', id)
+  redis.call('ZREM', ns .. 'wait:' .. tenant, id)
+  if redis.call('EXISTS', ns .. 'wait:' .. tenant) == 0 then
+    redis.call('ZREM', ns .. 'turns', tenant)
+  end
+end
+
+-- The only way into a final state: sets, counters, the one ending, and times to live, at once.
+local function end_ask(id, state, event)
+  local ask = ns .. 'ask:' .. id
+  local row = redis.call('HMGET', ask, 'state', 'tenant', 'flight')
+  local tenant, flight = row[2], row[3]
+  if row[1] == 'queued' then unwait(id, tenant) else redis.call('ZREM', ns .. 'running', id) end
+  redis.call('HSET', ask, 'state', state, 'ended', now)
+  count(state)
+  if redis.call('HINCRBY', ns .. 'tenants', tenant, -1) <= 0 then
+    redis.call('HDEL', ns .. 'tenants', tenant)
+    redis.call('HDEL', ns .. 'tags', tenant)
+  end
+  local ttl = record_ttl
+  if state == 'dead' then
+    ttl = dead_ttl
+    redis.call('ZADD', ns .. 'dead', now, id)
+  else
+    redis.call('HDEL', ask, 'asked')
+  end
+  redis.call('ZADD', ns .. 'ended', now + ttl * 1000, id)
+  add_event(id, event)
+  redis.call('EXPIRE', ask, ttl)
+  redis.call('EXPIRE', ns .. 'events:' .. id, ttl)
+  if flight and flight ~= '' and redis.call('GET', ns .. 'flight:' .. flight) == id then
+    -- A good ending stays joinable until the gateway has put the answer into its cache.
+    if state == 'done' then
+      redis.call('EXPIRE', ns .. 'flight:' .. flight, 10)
+    else
+      redis.call('DEL', ns .. 'flight:' .. flight)
+    end
+  end
+end
+
+-- Back among the waiting, in the old place; or to the end that its record already calls for.
+local function requeue(id, dead_event, cancelled_event)
+  local ask = ns .. 'ask:' .. id
+  local row = redis.call('HMGET', ask, 'tenant', 'order', 'deadline', 'cancel', 'deaths')
+  if row[4] == '1' then
+    end_ask(id, 'cancelled', cancelled_event)
+    return 'cancelled'
+  end
+  if tonumber(row[5]) >= max_deaths then
+    end_ask(id, 'dead', dead_event)
+    return 'dead'
+  end
+  redis.call('ZREM', ns .. 'running', id)
+  redis.call('HDEL', ask, 'owner')
+  enqueue(id, row[1], row[2], row[3])
+  return 'queued'
+end

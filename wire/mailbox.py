@@ -1,0 +1,156 @@
+"""Pictures in, events out: bytes under their SHA-256, and one Redis stream of events per ask.
+
+The ids of events are the stream's, so `Last-Event-ID` resumes on any gateway. Events are only
+added by the ledger's scripts (fenced); here they are read. HTTP and pixels are not known here.
+"""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncGenerator, Collection
+from typing import Any
+
+from wire.doorbell import Doorbell
+from wire.errors import AskLost, StoreUnavailable
+from wire.messages import EVENT, Done, Failed, Token
+from wire.store import AsyncStore, Store, in_wire_errors
+
+FROM_START = "0-0"
+RECHECK_SECONDS = 1.0
+RETRY_SECONDS = 0.2
+EVENTS_PER_READ = 256
+
+
+class Mailbox:
+    """The worker's side: fetch pictures."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._prefix = f"{store.settings.namespace}:picture:"
+
+    def picture(self, digest: str) -> bytes | None:
+        """The bytes with this SHA-256, None when they are not (or no longer) here."""
+        with in_wire_errors():
+            data: bytes | None = self._store.raw.get(self._prefix + digest)  # type: ignore[assignment]
+        return data
+
+    def put_picture(self, data: bytes) -> str:
+        """As `AsyncMailbox.put_picture`."""
+        digest = hashlib.sha256(data).hexdigest()
+        with in_wire_errors():
+            self._store.raw.set(
+                self._prefix + digest, data, ex=self._store.settings.picture_ttl_seconds
+            )
+        return digest
+
+
+class AsyncMailbox:
+    """The gateway's side: put pictures, read events. `close` it with the process."""
+
+    def __init__(self, store: AsyncStore) -> None:
+        self._store = store
+        self._settings = store.settings
+        self._pictures = f"{store.settings.namespace}:picture:"
+        self._events = f"{store.settings.namespace}:events:"
+        self._records = f"{store.settings.namespace}:ask:"
+        self._doorbell = Doorbell(store.settings)
+
+    async def put_picture(self, data: bytes, digest: str | None = None) -> str:
+        """Keep the bytes and return their SHA-256 in hex; `digest`: when the caller has it.
+
+        Never pass a digest that came from a client: it is the key under which others ask.
+        """
+        digest = digest or hashlib.sha256(data).hexdigest()
+        with in_wire_errors():
+            await self._store.raw.set(
+                self._pictures + digest, data, ex=self._settings.picture_ttl_seconds
+            )
+        return digest
+
+    async def missing(self, digests: Collection[str]) -> tuple[str, ...]:
+        """Those of `digests` that are not here; the others' time starts anew."""
+        ordered = sorted(set(digests))
+        if not ordered:
+            return ()
+        with in_wire_errors():
+            pipe = self._store.raw.pipeline(transaction=False)
+            for digest in ordered:
+                pipe.expire(self._pictures + digest, self._settings.picture_ttl_seconds)
+            present = await pipe.execute()
+        return tuple(d for d, there in zip(ordered, present, strict=True) if not there)
+
+    async def picture(self, digest: str, first_bytes: int | None = None) -> bytes | None:
+        """The bytes, or only the first of them (a header); None when they are not here."""
+        name = self._pictures + digest
+        with in_wire_errors():
+            data: Any = (
+                await self._store.raw.get(name)
+                if first_bytes is None
+                else await self._store.raw.getrange(name, 0, first_bytes - 1)
+            )
+        return data or None
+
+    async def events(
+        self, ask_id: str, after: str = FROM_START
+    ) -> AsyncGenerator[tuple[str, Token | Done | Failed]]:
+        """Yield `(id, event)` after the given id, up to and with the one ending.
+
+        Rides out a store that is down for `patience_seconds`, then `StoreUnavailable`; an ask
+        whose record is gone raises `AskLost`. Never waits by itself for a deadline: the reaper
+        ends every ask whose time is up. Starting after the ending yields nothing.
+        """
+        down_since: float | None = None
+        async with self._doorbell.ear(ask_id) as bell:
+            while True:
+                bell.clear()
+                try:
+                    state, batch = await self._read(ask_id, after)
+                    down_since = None
+                except StoreUnavailable:
+                    now = time.monotonic()
+                    down_since = down_since or now
+                    if now - down_since > self._settings.patience_seconds:
+                        raise
+                    await asyncio.sleep(RETRY_SECONDS)
+                    continue
+                for after, event in batch:  # noqa: PLR1704  the last id read is the next start
+                    yield after, event
+                    if event.kind != "token":
+                        return
+                if state is None:
+                    raise AskLost(ask_id)
+                if state not in ("queued", "running") and not batch:
+                    return
+                if not batch:
+                    await _rung(bell)
+
+    async def ending(self, ask_id: str) -> Done | Failed | None:
+        """The ending of an ask, None while it is open (or long forgotten)."""
+        with in_wire_errors():
+            last: Any = await self._store.text.xrevrange(self._events + ask_id, count=1)
+        if not last:
+            return None
+        event = EVENT.validate_json(last[0][1]["e"])
+        return None if event.kind == "token" else event
+
+    async def close(self) -> None:
+        """Stop listening for events."""
+        await self._doorbell.close()
+
+    async def _read(
+        self, ask_id: str, after: str
+    ) -> tuple[str | None, list[tuple[str, Token | Done | Failed]]]:
+        with in_wire_errors():
+            pipe = self._store.text.pipeline(transaction=True)
+            pipe.hget(self._records + ask_id, "state")
+            pipe.xrange(self._events + ask_id, f"({after}", "+", EVENTS_PER_READ)
+            state, rows = await pipe.execute()
+        return state, [(row[0], EVENT.validate_json(row[1]["e"])) for row in rows]
+
+
+async def _rung(bell: asyncio.Event) -> None:
+    try:
+        async with asyncio.timeout(RECHECK_SECONDS):
+            await bell.wait()
+    except TimeoutError:
+        return

@@ -1,0 +1,84 @@
+"""Where the two processes meet: Redis, the broker, and how long things live there.
+
+Gateway and worker read the same class, so they cannot disagree about a lease or a key's name.
+Nothing here knows HTTP, engines or what an ask says.
+"""
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+REDIS_SCHEMES = ("redis://", "rediss://")
+BROKER_SCHEMES = (*REDIS_SCHEMES, "amqp://", "amqps://")
+
+
+class WireSettings(BaseSettings):
+    """What both processes must agree on; environment names are these with `MYOPIA_` before."""
+
+    model_config = SettingsConfigDict(env_prefix="MYOPIA_", frozen=True, extra="ignore")
+
+    redis_url: SecretStr = Field(
+        SecretStr("redis://127.0.0.1:6379/0"),
+        description="The durable Redis: ledger, mailbox, queue. Must run with `noeviction`.",
+    )
+    redis_cache_url: SecretStr | None = Field(
+        None, description="The Redis for caches, which may evict; default: the durable one."
+    )
+    broker_url: SecretStr | None = Field(
+        None, description="Celery's broker (redis:// or amqp://); default: the durable Redis."
+    )
+    namespace: str = Field("myopia", pattern=r"^[a-z0-9_-]{1,32}$")
+    queue_name: str = Field("myopia.asks", pattern=r"^[a-z0-9_.-]{1,64}$")
+
+    connect_timeout_seconds: float = Field(0.3, gt=0, le=5)
+    reply_timeout_seconds: float = Field(0.6, gt=0, le=5)
+    patience_seconds: float = Field(
+        15, ge=0, description="How long someone who already waits rides out a store that is down."
+    )
+
+    lease_seconds: float = Field(
+        15, ge=0.5, le=600, description="A worker silent for so long has lost its asks."
+    )
+    max_attempts: int = Field(
+        3, ge=1, le=10, description="Workers an ask may take down before it is dead."
+    )
+    reap_interval_seconds: float = Field(1, ge=0.1, le=60)
+    look_delay_seconds: float = Field(
+        1, ge=0.2, le=60, description="A message younger than this is never thought lost."
+    )
+
+    record_ttl_seconds: int = Field(3600, ge=60, description="How long an ended ask is kept.")
+    dead_ttl_seconds: int = Field(7 * 86400, ge=60)
+    picture_ttl_seconds: int = Field(3600, ge=60, description="Since a picture was last named.")
+    answer_ttl_seconds: int = Field(86400, ge=1)
+    heartbeat_ttl_seconds: float = Field(5, ge=0.5, le=60)
+
+    @field_validator("redis_url", "redis_cache_url")
+    @classmethod
+    def _is_redis(cls, url: SecretStr | None) -> SecretStr | None:
+        return _with_scheme(url, REDIS_SCHEMES)
+
+    @field_validator("broker_url")
+    @classmethod
+    def _is_broker(cls, url: SecretStr | None) -> SecretStr | None:
+        return _with_scheme(url, BROKER_SCHEMES)
+
+    @property
+    def durable_url(self) -> str:
+        """URL of the durable Redis, password included."""
+        return self.redis_url.get_secret_value()
+
+    @property
+    def cache_url(self) -> str:
+        """URL of the Redis for caches, password included."""
+        return (self.redis_cache_url or self.redis_url).get_secret_value()
+
+    @property
+    def broker(self) -> str:
+        """URL of Celery's broker, password included."""
+        return (self.broker_url or self.redis_url).get_secret_value()
+
+
+def _with_scheme(url: SecretStr | None, schemes: tuple[str, ...]) -> SecretStr | None:
+    if url is not None and not url.get_secret_value().startswith(schemes):
+        raise ValueError(f"must start with one of {', '.join(schemes)}")
+    return url

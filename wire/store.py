@@ -1,0 +1,166 @@
+"""Clients of Redis that answer in time or raise `StoreUnavailable`, and the scripts they run.
+
+Importing opens no socket; a client connects on its first call. Nothing here knows what an ask
+is. The blocking `Store` is the worker's, `AsyncStore` the gateway's.
+"""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from functools import cache
+from importlib.resources import files
+from typing import Any, TypeVar
+
+import redis
+import redis.asyncio
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    ConnectionError,  # noqa: A004
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TimeoutError,  # noqa: A004
+)
+from redis.retry import Retry
+
+from wire.calls import Call
+from wire.errors import StoreFull, StoreUnavailable
+from wire.settings import WireSettings
+
+T = TypeVar("T")
+REFUSED_WRITES = ("OOM", "MISCONF", "NOREPLICAS")
+
+
+@contextmanager
+def in_wire_errors() -> Generator[None]:
+    """Turn what redis-py raises when the server is the trouble into `StoreUnavailable`.
+
+    A `ResponseError` about a command stays as it is: it is our bug, not an outage.
+    """
+    try:
+        yield
+    except (OutOfMemoryError, ReadOnlyError) as error:
+        raise StoreFull("Redis refuses writes: out of memory or read-only") from error
+    except (AuthenticationError, NoPermissionError) as error:
+        raise StoreUnavailable("Redis refuses the user or password of its URL") from error
+    except (ConnectionError, TimeoutError, BusyLoadingError, OSError) as error:
+        raise StoreUnavailable("Redis does not answer") from error
+    except ResponseError as error:
+        if str(error).startswith(REFUSED_WRITES):
+            raise StoreFull("Redis refuses writes: out of memory or disk") from error
+        raise
+    except RedisError as error:
+        raise StoreUnavailable("Redis answers in a way that was not expected") from error
+
+
+@cache
+def script_text(name: str) -> str:
+    """Text of one script, with the functions that all of them share put before it."""
+    folder = files("wire") / "lua"
+    shared = (folder / "shared.lua").read_text("utf-8")
+    return shared + (folder / f"{name}.lua").read_text("utf-8")
+
+
+def client_options(settings: WireSettings) -> dict[str, Any]:
+    """What both clients share: explicit timeouts, so that a dead Redis is seen within 1 s.
+
+    A broken connection is retried once at once (a pooled socket may be stale after a restart;
+    every script tolerates being run twice); an overdue reply is not.
+    """
+    return {
+        "socket_connect_timeout": settings.connect_timeout_seconds,
+        "socket_timeout": settings.reply_timeout_seconds,
+        "socket_keepalive": True,
+        "health_check_interval": 0,
+        "protocol": 3,
+        "client_name": "myopia",
+    }
+
+
+def standing_arguments(settings: WireSettings) -> tuple[str | int, ...]:
+    """The first arguments of every script: `shared.lua` reads them."""
+    return (
+        settings.namespace,
+        settings.record_ttl_seconds,
+        settings.dead_ttl_seconds,
+        settings.max_attempts,
+    )
+
+
+class Store:
+    """Blocking clients of the durable Redis, safe to share between threads."""
+
+    def __init__(self, settings: WireSettings) -> None:
+        self.settings = settings
+        options = client_options(settings)
+        options["retry"] = Retry(NoBackoff(), 1, supported_errors=(ConnectionError,))
+        url = settings.durable_url
+        self.text: redis.Redis = redis.Redis.from_url(url, decode_responses=True, **options)
+        self.raw: redis.Redis = redis.Redis.from_url(url, **options)
+        self._scripts: dict[str, Any] = {}
+
+    def run(self, call: Call[T]) -> T:
+        """Run one script; `StoreUnavailable` within a second when Redis does not answer."""
+        script = self._scripts.get(call.script)
+        if script is None:
+            script = self.text.register_script(script_text(call.script))
+            self._scripts[call.script] = script
+        with in_wire_errors():
+            reply = script(args=[*standing_arguments(self.settings), *call.args])
+        return call.read(reply)
+
+    def ping(self) -> None:
+        """Raise `StoreUnavailable` unless Redis answers."""
+        with in_wire_errors():
+            self.text.ping()
+
+    def close(self) -> None:
+        """Close the pooled connections."""
+        self.text.close()
+        self.raw.close()
+
+
+class AsyncStore:
+    """Asyncio clients of both Redis roles; made and closed inside one event loop."""
+
+    def __init__(self, settings: WireSettings) -> None:
+        self.settings = settings
+        options = client_options(settings)
+        url, cache_url = settings.durable_url, settings.cache_url
+        connect = redis.asyncio.Redis.from_url
+
+        def retry() -> AsyncRetry:
+            return AsyncRetry(NoBackoff(), 1, supported_errors=(ConnectionError,))
+
+        self.text: redis.asyncio.Redis = connect(
+            url, decode_responses=True, retry=retry(), **options
+        )
+        self.raw: redis.asyncio.Redis = connect(url, retry=retry(), **options)
+        self.cache: redis.asyncio.Redis = connect(
+            cache_url, decode_responses=True, retry=retry(), **options
+        )
+        self._scripts: dict[str, Any] = {}
+
+    async def run(self, call: Call[T]) -> T:
+        """Run one script; `StoreUnavailable` within a second when Redis does not answer."""
+        script = self._scripts.get(call.script)
+        if script is None:
+            script = self.text.register_script(script_text(call.script))
+            self._scripts[call.script] = script
+        with in_wire_errors():
+            reply = await script(args=[*standing_arguments(self.settings), *call.args])
+        return call.read(reply)
+
+    async def ping(self) -> None:
+        """Raise `StoreUnavailable` unless the durable Redis answers."""
+        with in_wire_errors():
+            await self.text.ping()
+
+    async def close(self) -> None:
+        """Close the pooled connections."""
+        for client in (self.text, self.raw, self.cache):
+            await client.aclose()
