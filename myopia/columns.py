@@ -1,0 +1,60 @@
+"""Exact sums of attention columns, without ever holding an attention matrix.
+
+On a CPU (and as the reference) rows are taken in chunks; on CUDA one fused kernel does it
+(`columns_triton`). Nothing here knows images, policies or layers.
+"""
+
+import torch
+
+# Bytes of float32 logits that one chunk of rows may take: small enough to stay near the caches.
+CHUNK_BYTES = 64 * 2**20
+
+
+def visible_logits(
+    query: torch.Tensor, key: torch.Tensor, positions: torch.Tensor, scaling: float
+) -> torch.Tensor:
+    """Causal logits `(H, G, R, S)` float32 of rows standing at ascending `positions (R,)`.
+
+    query `(Q, R, D)`, key `(H, S, D)` from position 0; hidden entries are -inf.
+    """
+    heads, stored, width = key.shape
+    grouped = query.float().reshape(heads, -1, width)  # (H, G·R, D)
+    logits = torch.matmul(grouped, key.float().transpose(1, 2)).mul_(scaling)
+    logits = logits.view(heads, query.shape[0] // heads, query.shape[1], stored)
+    first = int(positions[0]) + 1
+    if first < stored:  # every row sees the columns before `first`
+        later = torch.arange(first, stored, device=key.device)
+        hidden = later[None, :] > positions.to(key.device)[:, None]
+        logits[..., first:].masked_fill_(hidden, float("-inf"))
+    return logits
+
+
+def row_chunks(rows: int, query_heads: int, stored: int) -> int:
+    """How many rows one chunk may take."""
+    return max(1, min(rows, CHUNK_BYTES // max(1, 4 * query_heads * stored)))
+
+
+def column_sums(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    positions: torch.Tensor,
+    weights: torch.Tensor | None,
+    scaling: float,
+) -> torch.Tensor:
+    """Sum over rows of causal attention, mean over each key head's query heads: `(H, S)` float32.
+
+    query `(Q, R, D)` of the rows at ascending `positions (R,)`, key `(H, S, D)`; `weights (R,)`
+    multiplies rows (None: all one).
+    """
+    heads, stored, _ = key.shape
+    sums = torch.zeros(heads, stored, device=key.device)
+    step = row_chunks(query.shape[1], query.shape[0], stored)
+    for begin in range(0, query.shape[1], step):
+        here = positions[begin : begin + step]
+        seen = int(here[-1]) + 1
+        attention = visible_logits(query[:, begin : begin + step], key[:, :seen], here, scaling)
+        attention = torch.softmax(attention, dim=-1)
+        if weights is not None:
+            attention.mul_(weights[begin : begin + step].to(attention.device)[:, None])
+        sums[:, :seen] += attention.sum(dim=(1, 2)) / attention.shape[1]
+    return sums

@@ -1,0 +1,51 @@
+"""Which rows of a prompt are summed into the cumulative score, and how much each counts.
+
+Exact while the images end before `EXACT_UNTIL`; beyond, the last image and all text rows stay
+exact and every earlier image gives one row in `STRIDE`. Uniform sampling would be myopic itself:
+late images have few rows, and lost 41 to 57 % of their top fifth in an experiment (method 1.4).
+The plan depends on the spans alone, so a prefix and its continuations agree on it.
+"""
+
+import torch
+
+from myopia.layout import Layout, Span
+
+EXACT_UNTIL = 8192
+STRIDE = 8
+MOST_TEXT_ROWS = 256
+
+
+def cumulative_rows(
+    layout: Layout, exact_until: int = EXACT_UNTIL
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Positions `(R,)` int64 ascending, and their weights `(R,)`, None where all count one.
+
+    Rows before the first image see none and are left out.
+    """
+    if not layout.spans:
+        return torch.empty(0, dtype=torch.long), None
+    first, last = layout.spans[0].start, layout.spans[-1]
+    if last.stop <= exact_until:
+        return torch.arange(first, layout.length), None
+    weights = torch.ones(layout.length)
+    for span in layout.spans[:-1]:
+        _thin(weights, span)
+    positions = torch.arange(first, layout.length)
+    chosen = weights[first:] > 0
+    return positions[chosen], weights[first:][chosen]
+
+
+def _thin(weights: torch.Tensor, span: Span) -> None:
+    """Leave one row in `STRIDE` of the span, from the middle of each stretch, weighing the rest."""
+    rows = list(range(span.start + STRIDE // 2, span.stop, STRIDE)) or [span.start]
+    weights[span.start : span.stop] = 0
+    weights[rows] = span.length / len(rows)
+
+
+def asking_rows(layout: Layout, most: int = MOST_TEXT_ROWS) -> tuple[torch.Tensor, float]:
+    """At most `most` of the text rows, evenly spread, and the weight of each."""
+    rows = torch.tensor(layout.text_rows, dtype=torch.long)
+    if len(rows) <= most:
+        return rows, 1.0
+    spread = (torch.arange(most) * len(rows)) // most
+    return rows[spread], len(rows) / most

@@ -1,0 +1,88 @@
+"""Dynamic Attention Subsidy: what later images' scores are multiplied by, in seven forms.
+
+Source: the paper's abstract and supplementary (gamma in [1, 2.5] against an exponential decay of
+scores over images); which form it uses is not known, so they are all here and `index` is ours by
+choice. Nothing here knows how scores were made or what is kept.
+"""
+
+import math
+
+import torch
+
+from myopia.layout import Layout
+from myopia.params import Pruning
+
+# `visible`: the last tokens are seen by few rows, and dividing by less than this overrates them.
+LEAST_VISIBLE_ROWS = 64
+# `fitted`: half of the fitted decay is real relevance as likely as not, so half is taken back.
+SHRINK = 0.5
+# `index_power` grows without bound: gamma 1.5 would be 290 at the 15th image.
+LARGEST_POWER = 64.0
+FORMS = ("index", "index_power", "exp", "token", "fitted", "visible", "quota")
+
+
+def subsidy_weights(scores: torch.Tensor, layout: Layout, pruning: Pruning) -> torch.Tensor:
+    """Factors `(H or 1, N)` for scores `(H, N)`; one image is never subsidised.
+
+    `visible` and `quota` weigh elsewhere (on column sums; on images' quotas): all ones here.
+    """
+    images = len(layout.spans)
+    form = pruning.subsidy
+    ones = torch.ones(1, layout.image_tokens, device=scores.device)
+    if images < 2 or form in {"visible", "quota"}:
+        return ones
+    if form == "token":
+        positions = torch.tensor(layout.image_positions(), dtype=torch.float32)
+        along = (positions - positions[0]) / (positions[-1] - positions[0])
+        return torch.pow(pruning.gamma, along)[None].to(scores.device)
+    if form == "fitted" and images >= 3:
+        return _fitted(scores, layout, pruning.gamma)
+    per_image = torch.tensor([[_by_image(form, m, images, pruning.gamma) for m in range(images)]])
+    return spread(per_image, layout).to(scores.device)
+
+
+def image_weights(layout: Layout, gamma: float) -> list[float]:
+    """gamma^(m / (N - 1)): the last image counts gamma times the first, whatever N."""
+    images = len(layout.spans)
+    return [_by_image("index", m, images, gamma) if images > 1 else 1.0 for m in range(images)]
+
+
+def per_visible_row(columns: torch.Tensor, layout: Layout) -> torch.Tensor:
+    """Column sums `(H, N)` per row that could see the token: removes exposure, not behaviour."""
+    positions = torch.tensor(layout.image_positions(), device=columns.device)
+    seen_by = (layout.length - positions).clamp_min(LEAST_VISIBLE_ROWS)
+    return columns / seen_by
+
+
+def spread(per_image: torch.Tensor, layout: Layout) -> torch.Tensor:
+    """Repeat values `(H, images)` over each image's tokens: `(H, N)`."""
+    lengths = torch.tensor([span.length for span in layout.spans], device=per_image.device)
+    return per_image.repeat_interleave(lengths, dim=-1)
+
+
+def image_sums(values: torch.Tensor, layout: Layout) -> torch.Tensor:
+    """Sum of values `(H, N)` over each image's tokens: `(H, images)`."""
+    index = torch.tensor(layout.image_of(), device=values.device).expand_as(values)
+    return values.new_zeros(values.shape[0], len(layout.spans)).scatter_add_(-1, index, values)
+
+
+def _by_image(form: str, image: int, images: int, gamma: float) -> float:
+    if form == "index_power":
+        bound = math.log(LARGEST_POWER)
+        return math.exp(max(-bound, min(bound, image * math.log(gamma))))
+    along = image / (images - 1)
+    if form == "exp":
+        return math.exp(gamma * along)
+    return math.pow(gamma, along)  # `index`, and `fitted` where two images cannot show a trend
+
+
+def _fitted(scores: torch.Tensor, layout: Layout, largest: float) -> torch.Tensor:
+    """Take back half of a log-linear decay of images' mean scores, at most `largest`, per head."""
+    lengths = torch.tensor([span.length for span in layout.spans], device=scores.device)
+    means = image_sums(scores, layout) / lengths
+    logs = means.clamp_min(torch.finfo(torch.float32).tiny).log()
+    place = torch.arange(len(lengths), device=scores.device, dtype=torch.float32)
+    centred = place - place.mean()
+    decay = -(logs * centred).sum(-1, keepdim=True) / centred.square().sum()  # per image
+    strength = (SHRINK * decay * (len(lengths) - 1)).clamp(0.0, max(0.0, math.log(largest)))
+    return spread(torch.exp(strength * place / (len(lengths) - 1)), layout)
