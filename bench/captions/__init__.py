@@ -1,0 +1,1 @@
+"""Caption quality: CIDEr, and readers of the caption files that a user may have."""
