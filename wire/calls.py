@@ -86,9 +86,10 @@ def claim(worker_id: str, look: str, nonce: str, lease_seconds: float) -> Call[C
     def read(reply: list[Any]) -> Claim | None:
         if not reply:
             return None
-        asked, attempt, deadline, queue_ms, alone, events = reply
+        ask_id, asked, attempt, deadline, queue_ms, alone, events = reply
         return Claim(
-            ask=Ask.model_validate_json(asked),
+            ask_id=ask_id,
+            asked=asked,
             attempt=int(attempt),
             deadline=int(deadline) / 1000,
             queue_ms=float(queue_ms),

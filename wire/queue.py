@@ -10,7 +10,7 @@ from typing import Any, Literal
 from celery import Celery
 from kombu.exceptions import KombuError, OperationalError
 
-from wire import redis_channel
+from wire import broker
 from wire.errors import StoreUnavailable
 from wire.settings import REDIS_SCHEMES, WireSettings
 
@@ -87,7 +87,7 @@ def _transport(settings: WireSettings, role: Role) -> dict[str, Any]:
             "task_default_queue_type": "quorum",
         }
     return {
-        "broker_transport": redis_channel.PATH,
+        "broker_transport": broker.PATH,
         "broker_connection_timeout": connect,
         "broker_transport_options": {
             # A popped message whose worker died comes back after this; only hygiene, since the

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from wire.messages import Ask
+from wire.reading import read_ask
 
 State = Literal["queued", "running", "done", "failed", "cancelled", "expired", "dead"]
 OPEN: tuple[State, ...] = ("queued", "running")
@@ -94,12 +95,18 @@ class Claim:
     neighbour, and `start` must be called first. `streamed`: text that earlier attempts sent.
     """
 
-    ask: Ask
+    ask_id: str
+    asked: str
     attempt: int
     deadline: float
     queue_ms: float
     alone: bool
     streamed: str
+
+    @property
+    def ask(self) -> Ask:
+        """What was asked; raises MessageRefused where this version cannot read it."""
+        return read_ask(self.asked)
 
 
 @dataclass(frozen=True, slots=True)

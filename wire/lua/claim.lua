@@ -10,7 +10,7 @@ local function claimed(id)
       sent[#sent + 1] = entry[2][2]
     end
   end
-  return {row[1], row[2], row[3], tostring(tonumber(row[6]) - tonumber(row[4])), row[5], sent}
+  return {id, row[1], row[2], row[3], tostring(tonumber(row[6]) - tonumber(row[4])), row[5], sent}
 end
 
 local prior = redis.call('GET', ns .. 'claim:' .. nonce)

@@ -2,7 +2,7 @@
 
 kombu 5.7 asks a connection that is already torn down for its host while it cleans up after a
 Redis restart; the AttributeError ends the whole worker (seen in 5 of 48 restarts, and in none
-of 111 with this class). `tests/wire/test_redis_channel.py` fails once kombu repairs it.
+of 111 with this class). `tests/wire/test_broker.py` fails once kombu repairs it.
 """
 
 import kombu
