@@ -4,6 +4,7 @@ Details are sentences written by us that say what to change. Nothing here quotes
 prints an exception, or knows which route is being answered.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -128,6 +129,10 @@ class Problem(Exception):
         if len(self.errors) > 1:
             members["errors"] = list(self.errors)
         return members
+
+    def text(self) -> str:
+        """The problem as JSON text, for a stream."""
+        return json.dumps(self.body())
 
     def response(self) -> JSONResponse:
         """The problem as an answer, with `Retry-After` where waiting helps."""

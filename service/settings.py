@@ -36,8 +36,13 @@ class Settings(WireSettings):
     default_timeout_seconds: float = Field(60, gt=0)
     max_timeout_seconds: float = Field(600, gt=0)
     max_queued_asks: int = Field(1000, ge=1, description="Asks that may wait for a worker.")
+    max_queued_asks_per_tenant: int = Field(1000, ge=1)
     max_inflight_asks: int = Field(512, ge=1, description="Asks one gateway waits for at once.")
+    fleet_fresh_seconds: float = Field(
+        0.5, ge=0, description="How long the list of live workers is used before it is read again."
+    )
     ping_seconds: float = Field(15, gt=0, description="Silence after which a stream pings.")
+    drain_seconds: int = Field(30, ge=0, description="How long running asks may end at stop.")
     log_json: bool = True
 
     @property

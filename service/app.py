@@ -1,0 +1,61 @@
+"""Makes the gateway: routes, limits and problems round one desk. Opens nothing until it starts."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from fastapi import FastAPI
+
+from service import ask, health, openapi, page, problem_pages, refusals
+from service.desk import opened
+from service.metrics import Metrics
+from service.settings import Settings
+
+DESCRIPTION = (
+    "Questions about several pictures, answered by LLaVA-NeXT with a pruned KV cache. Every ask "
+    "chooses its own budget and policy."
+)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Make the gateway of these settings."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+        async with opened(settings, Metrics()) as desk:
+            app.state.desk = desk
+            yield
+
+    app = FastAPI(
+        title="Myopia",
+        description=DESCRIPTION,
+        version=_version(),
+        lifespan=lifespan,
+        max_body_size=settings.max_body_bytes,
+        redirect_slashes=False,
+    )
+    app.add_middleware(refusals.DeclaredSize, limit=settings.max_body_bytes)
+    refusals.install(app)
+    for router in (ask.router, health.router, problem_pages.router, page.router):
+        app.include_router(router)
+    _complete_document(app)
+    return app
+
+
+def _complete_document(app: FastAPI) -> None:
+    plain = app.openapi
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = openapi.complete(plain())
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]
+
+
+def _version() -> str:
+    try:
+        return version("myopia-service")
+    except PackageNotFoundError:
+        return "0"

@@ -1,0 +1,108 @@
+"""What one gateway process holds open: the way to ledger, mailbox, queue, answers and workers.
+
+Made inside the event loop at start, closed with it. Decides nothing about an ask.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import structlog
+from anyio import CapacityLimiter
+
+from service.metrics import Metrics
+from service.settings import Settings
+from wire.answers import AsyncAnswers
+from wire.errors import StoreUnavailable
+from wire.ledger import AsyncLedger
+from wire.mailbox import AsyncMailbox
+from wire.queue import Queue
+from wire.store import AsyncStore
+from wire.workers import AsyncFleet, Fleet
+
+log = structlog.get_logger(__name__)
+
+
+class Desk:
+    """The live objects of one gateway; routes reach everything through it."""
+
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        self.settings = settings
+        self.metrics = metrics
+        self.store = AsyncStore(settings)
+        self.ledger = AsyncLedger(self.store)
+        self.mailbox = AsyncMailbox(self.store)
+        self.answers = AsyncAnswers(self.store)
+        self.queue = Queue(settings)
+        self.decoding = CapacityLimiter(settings.decode_threads)
+        self.inflight = 0
+        self._workers = AsyncFleet(self.store)
+        self._seen: tuple[float, Fleet] | None = None
+        self._chores: set[asyncio.Task[Any]] = set()
+
+    async def fleet(self) -> Fleet:
+        """The live workers, as they were at most `fleet_fresh_seconds` ago."""
+        now = time.monotonic()
+        if self._seen is None or now - self._seen[0] > self.settings.fleet_fresh_seconds:
+            self._seen = (now, await self._workers.live())
+        return self._seen[1]
+
+    async def send(self, ask_id: str) -> None:
+        """Tell a worker to look; without a broker the reaper will, once it is back."""
+        try:
+            await self.queue.asend(ask_id)
+        except StoreUnavailable:
+            log.warning("message not sent; the reaper will send it", ask_id=ask_id)
+
+    def chore(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something that must outlive the request it belongs to."""
+        task = asyncio.create_task(work)
+        self._chores.add(task)
+        task.add_done_callback(self._chores.discard)
+
+    async def leave(self, ask_id: str) -> None:
+        """One asker has gone; the last one to go cancels the ask."""
+        with contextlib.suppress(StoreUnavailable):  # its deadline ends it then
+            outcome = await self.ledger.cancel(ask_id)
+            log.info("asker left", ask_id=ask_id, outcome=outcome)
+
+    async def reap(self) -> None:
+        """End asks whose time is up and send again what was lost."""
+        fleet = await self.fleet()
+        reaped = await self.ledger.reap(idle=fleet.idle)
+        for ask_id in reaped.resend:
+            await self.send(ask_id)
+
+    async def reap_forever(self) -> None:
+        """Reap each second; every gateway does, so that asks end even where no worker lives."""
+        while True:
+            await asyncio.sleep(self.settings.reap_interval_seconds)
+            try:
+                await self.reap()
+            except StoreUnavailable:
+                log.debug("nothing reaped: the store is away")
+
+    async def close(self) -> None:
+        """Finish chores and close connections."""
+        if self._chores:
+            await asyncio.wait(self._chores, timeout=2)
+        await self.mailbox.close()
+        await self.store.close()
+        self.queue.close()
+
+
+@asynccontextmanager
+async def opened(settings: Settings, metrics: Metrics) -> AsyncGenerator[Desk]:
+    """A desk with its reaper running, closed at the end."""
+    desk = Desk(settings, metrics)
+    reaping = asyncio.create_task(desk.reap_forever(), name="reaper")
+    try:
+        yield desk
+    finally:
+        reaping.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await reaping
+        await desk.close()

@@ -1,0 +1,244 @@
+"""Lets an ask in and follows it to its one ending: stored answer, joined ask, or a new one.
+
+The only path of a reply: everything that answers folds or forwards what `follow` yields. Knows
+the ledger's words and the deadline; knows neither HTTP nor how a body looked.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Literal
+
+from service.desk import Desk
+from service.images import Picture
+from service.problems import Problem
+from wire.answers import StoredAnswer, answer_key, is_repeatable
+from wire.calls import EXPIRED
+from wire.errors import StoreUnavailable
+from wire.mailbox import FROM_START
+from wire.messages import Ask, CacheUse, Done, Failed, Timings, Token
+from wire.records import Accepted, Joined, Missing, Refused, Room
+from wire.workers import Fleet
+
+CacheMode = Literal["use", "refresh", "off"]
+Events = AsyncGenerator[tuple[str, Token | Done | Failed]]
+DOOR_SECONDS = 0.9  # Whoever comes while the store hangs is told so within a second.
+GRACE_SECONDS = 0.5  # From the deadline to the ledger's own word that the time was up.
+OTHERS_ENDINGS = ("expired", "cancelled", "dead")
+STORED_IDS = ("stored-1", "stored-2")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An ask at the door: its message, its new pictures, whose it is, and how it may be cached."""
+
+    ask: Ask
+    pictures: Sequence[Picture] = ()
+    tenant: str = ""
+    cache: CacheMode = "use"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An ask that was let in: whom to follow, under which key to store, or the stored answer."""
+
+    wanted: Wanted
+    ask_id: str
+    key: str | None
+    result: Literal["hit", "miss", "joined", "off"]
+    stored: StoredAnswer | None = None
+
+
+async def enter(desk: Desk, wanted: Wanted) -> Entry:
+    """Let an ask in; raises Problem when there is no room or a picture is unknown."""
+    limit = desk.settings.max_inflight_asks
+    if desk.inflight >= limit:
+        detail = f"This gateway works for {limit} asks already; try again shortly."
+        raise Problem("overloaded", detail, limit=limit)
+    fresh = {picture.digest: picture for picture in wanted.pictures}
+    try:
+        async with asyncio.timeout(DOOR_SECONDS):
+            fleet = await desk.fleet()
+            key = _key(wanted, fleet)
+            stored = await _stored(desk, wanted, key)
+            if stored is not None:
+                desk.metrics.cache.labels("hit").inc()
+                return Entry(wanted, wanted.ask.ask_id, key, "hit", stored)
+            missing = await desk.mailbox.missing(fresh)
+    except TimeoutError:
+        raise StoreUnavailable("Redis is too slow") from None
+    for digest in missing:
+        await desk.mailbox.put_picture(fresh[digest].data, digest)
+    flight = key if wanted.cache == "use" else None
+    entry = await _submit(desk, wanted, key, flight, fleet)
+    desk.metrics.cache.labels(entry.result).inc()
+    return entry
+
+
+async def _stored(desk: Desk, wanted: Wanted, key: str | None) -> StoredAnswer | None:
+    return await desk.answers.get(key) if key is not None and wanted.cache == "use" else None
+
+
+def _key(wanted: Wanted, fleet: Fleet) -> str | None:
+    """The answer's key; None when it may not be stored or nobody knows which model it would be."""
+    model, revision = fleet.model, fleet.revision
+    if wanted.cache == "off" or model is None or revision is None:
+        return None
+    if not is_repeatable(wanted.ask):
+        return None
+    return answer_key(wanted.ask, model=model, revision=revision, tenant=wanted.tenant)
+
+
+async def _submit(
+    desk: Desk, wanted: Wanted, key: str | None, flight: str | None, fleet: Fleet
+) -> Entry:
+    settings = desk.settings
+    time_left = wanted.ask.deadline - time.time()
+    room = Room(
+        max_open=settings.max_queued_asks,
+        max_open_per_tenant=settings.max_queued_asks_per_tenant,
+        max_wait_seconds=max(0.0, time_left),
+        slots=fleet.slots,
+        service_seconds=fleet.service_seconds,
+    )
+    outcome = await desk.ledger.submit(wanted.ask, tenant=wanted.tenant, room=room, flight=flight)
+    match outcome:
+        case Accepted(ask_id):
+            await desk.send(ask_id)
+            return Entry(wanted, ask_id, key, "miss" if key else "off")
+        case Joined(ask_id):
+            return Entry(wanted, ask_id, key, "joined")
+        case Missing(digests):
+            raise _unknown_picture(wanted.ask, digests)
+        case Refused():
+            raise _no_room(outcome)
+
+
+def _unknown_picture(ask: Ask, digests: Sequence[str]) -> Problem:
+    for turn in ask.turns:
+        for part in turn.parts:
+            if part.kind == "image" and part.digest in digests:
+                return Problem(
+                    "bad_image",
+                    f"Picture {part.index} is not (or no longer) stored; send its bytes.",
+                    field="/images",
+                    image_index=part.index,
+                )
+    return Problem("bad_image", "A picture is no longer stored; send its bytes.", field="/images")
+
+
+def _no_room(refused: Refused) -> Problem:
+    if refused.reason == "deadline_passed":
+        return Problem("expired", "The time was up at the door; raise `timeout_seconds`.")
+    details = {
+        "too_many_open": "Too many asks are waiting; try again later.",
+        "too_many_of_tenant": "Too many of your asks are waiting; try again when some have ended.",
+        "wait_too_long": "The queue is longer than `timeout_seconds`; raise it or try later.",
+    }
+    seconds = max(1, round(refused.retry_after_seconds + 0.5))
+    return Problem("overloaded", details[refused.reason], headers={"Retry-After": str(seconds)})
+
+
+async def follow(desk: Desk, entry: Entry, after: str = FROM_START) -> Events:
+    """Yield `(event id, event)` up to and with the one ending, by the ask's own deadline.
+
+    Whoever stops reading before the ending has left: the ask is cancelled unless others wait.
+    An event's id is `<ask id>/<place in its stream>`.
+    """
+    if entry.stored is not None:
+        for stored_id, stored in _stored_events(entry):
+            yield stored_id, stored
+        return
+    ended, sent = False, 0
+    desk.inflight += 1
+    try:
+        async with aclosing(_until_deadline(desk, entry, after)) as events:
+            async for event_id, event in events:
+                if isinstance(event, Failed) and _may_ask_anew(entry, event):
+                    break
+                sent += len(event.text) if isinstance(event, Token) else 0
+                ended = event.kind != "token"
+                yield f"{entry.ask_id}/{event_id}", await _ending(desk, entry, event)
+                if ended:
+                    return
+            else:
+                ended = True  # resumed after the ending: there is nothing left to tell
+                return
+        async with aclosing(_anew(desk, entry.wanted, sent)) as events:
+            async for named in events:
+                ended = named[1].kind != "token"
+                yield named
+    finally:
+        desk.inflight -= 1
+        if not ended:
+            desk.chore(desk.leave(entry.ask_id))
+
+
+def _may_ask_anew(entry: Entry, failed: Failed) -> bool:
+    """Whether somebody else's ask, which we joined, ended by its own asker's time or will."""
+    return (
+        entry.result == "joined"
+        and failed.code in OTHERS_ENDINGS
+        and time.time() < entry.wanted.ask.deadline
+    )
+
+
+async def _anew(desk: Desk, wanted: Wanted, sent: int) -> Events:
+    """Ask alone what was joined before, leaving out the characters that were sent already."""
+    fleet = await desk.fleet()
+    entry = await _submit(desk, wanted, _key(wanted, fleet), None, fleet)
+    async with aclosing(follow(desk, entry)) as events:
+        async for event_id, event in events:
+            if isinstance(event, Token) and sent:
+                rest, sent = event.text[sent:], max(0, sent - len(event.text))
+                if rest:
+                    yield event_id, Token(text=rest)
+            else:
+                yield event_id, event
+
+
+async def _until_deadline(desk: Desk, entry: Entry, after: str) -> Events:
+    deadline = entry.wanted.ask.deadline
+    for grace in (0.0, GRACE_SECONDS):
+        async with aclosing(desk.mailbox.events(entry.ask_id, after)) as events:
+            while True:
+                try:
+                    async with asyncio.timeout(max(0.0, deadline + grace - time.time())):
+                        after, event = await anext(events)
+                except TimeoutError:
+                    break
+                except StopAsyncIteration:
+                    return
+                yield after, event
+                if event.kind != "token":
+                    return
+        if grace == 0:
+            await desk.reap()
+    yield after, EXPIRED
+
+
+async def _ending(desk: Desk, entry: Entry, event: Token | Done | Failed) -> Token | Done | Failed:
+    """Mark an ending with what the cache did, store what may be stored, and count it."""
+    if isinstance(event, Token):
+        return event
+    desk.metrics.observe(event)
+    if isinstance(event, Failed):
+        return event
+    if entry.key is not None and entry.wanted.cache != "off" and event.finish_reason != "cancelled":
+        await desk.answers.put(entry.key, event)
+    return event.model_copy(
+        update={"cache": event.cache.model_copy(update={"result": entry.result})}
+    )
+
+
+def _stored_events(entry: Entry) -> list[tuple[str, Token | Done]]:
+    assert entry.stored is not None
+    done = entry.stored.done.model_copy(
+        update={"cache": CacheUse(result="hit"), "timings": Timings()}
+    )
+    return [
+        (f"{entry.ask_id}/{STORED_IDS[0]}", Token(text=done.answer)),
+        (f"{entry.ask_id}/{STORED_IDS[1]}", done),
+    ]

@@ -1,0 +1,110 @@
+"""Server-sent events: frames of an ask's events, pings in silence, and ids that resume.
+
+An id is `<ask id>/<place>`; whoever reconnects sends the last one back and misses nothing.
+Framing is FastAPI's own. What the events mean is not known here.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
+
+from service.dispatch import Events
+from service.problems import Problem, from_failed
+from service.schema import Answer
+from wire.errors import AskLost, StoreUnavailable
+from wire.messages import Done, Failed, Token
+
+EVENT_ID = re.compile(r"(?:(?P<ask_id>ask_[0-9A-Za-z_-]{8,64})/)?(?P<place>\d{1,20}-\d{1,20})")
+
+
+def answer_of(done: Done, ask_id: str) -> Answer:
+    """The answer that HTTP shows of a good ending."""
+    return Answer(
+        id=ask_id,
+        model=done.model,
+        answer=done.answer,
+        finish_reason=done.finish_reason,
+        usage=done.usage,
+        cache=done.cache,
+        timings=done.timings,
+        warnings=done.warnings,
+        explain=done.explain,
+    )
+
+
+def resumed_from(last_event_id: str | None) -> tuple[str | None, str] | None:
+    """The ask and the place that an earlier id names; None when it names none."""
+    found = EVENT_ID.fullmatch(last_event_id or "")
+    return (found["ask_id"], found["place"]) if found else None
+
+
+def frame(event_id: str, event: Token | Done | Failed) -> bytes:
+    """One event as bytes: `token`, `done` or `failed`."""
+    ask_id = event_id.partition("/")[0]
+    if isinstance(event, Token):
+        data = event.model_dump_json(include={"text"})
+    elif isinstance(event, Done):
+        data = answer_of(event, ask_id).model_dump_json()
+    else:
+        data = from_failed(event, ask_id).text()
+    return format_sse_event(data_str=data, event=event.kind, id=event_id)
+
+
+def respond(
+    events: Events, ask_id: str, ping_seconds: float, headers: dict[str, str]
+) -> EventSourceResponse:
+    """A response that sends events as they come; hanging up closes them."""
+    said = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", **headers}
+    return EventSourceResponse(_frames(events, ask_id, ping_seconds), headers=said)
+
+
+async def _frames(events: Events, ask_id: str, ping_seconds: float) -> AsyncGenerator[bytes]:
+    try:
+        async with aclosing(with_pings(events, ping_seconds)) as pinged:
+            async for named in pinged:
+                yield KEEPALIVE_COMMENT if named is None else frame(*named)
+    except AskLost:
+        yield _broken(Problem("store_lost", "The store lost this ask; send it again."), ask_id)
+    except StoreUnavailable:
+        detail = "The store does not answer; reconnect to go on."
+        yield _broken(Problem("unavailable", detail), ask_id)
+    except Problem as problem:
+        yield _broken(problem, ask_id)
+
+
+def _broken(problem: Problem, ask_id: str) -> bytes:
+    problem.ask_id = ask_id
+    return format_sse_event(data_str=problem.text(), event="failed")
+
+
+async def with_pings(
+    events: Events, ping_seconds: float
+) -> AsyncGenerator[tuple[str, Token | Done | Failed] | None]:
+    """The events, and None after each silence of `ping_seconds`; closes them in the end."""
+    coming: asyncio.Task[tuple[str, Token | Done | Failed]] | None = None
+    try:
+        while True:
+            coming = coming or asyncio.create_task(_next(events))
+            ready, _ = await asyncio.wait({coming}, timeout=ping_seconds)
+            if not ready:
+                yield None
+                continue
+            try:
+                named = coming.result()
+            except StopAsyncIteration:
+                return
+            finally:
+                coming = None
+            yield named
+    finally:
+        if coming is not None:
+            coming.cancel()
+            await asyncio.wait({coming})
+        await events.aclose()
+
+
+async def _next(events: Events) -> tuple[str, Token | Done | Failed]:
+    return await anext(events)

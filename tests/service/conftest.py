@@ -1,0 +1,44 @@
+"""What the gateway's tests share: a real Redis, the real app over HTTP, a scripted worker."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from service.settings import Settings
+from tests.redis_server import RedisServer, redis_server
+from tests.service.gateway import listening
+from tests.service.responder import Responder, responding
+
+__all__ = ["redis_server"]
+
+
+def settings_for(server: RedisServer, **fields: object) -> Settings:
+    chosen = {"lease_seconds": 1.0, "reap_interval_seconds": 0.2, "fleet_fresh_seconds": 0}
+    return Settings.model_validate({"redis_url": SecretStr(server.url), **chosen, **fields})
+
+
+@pytest.fixture(scope="session")
+def settings(redis_server: RedisServer) -> Settings:
+    return settings_for(redis_server, max_images=8, max_body_bytes=3_000_000)
+
+
+@pytest.fixture(scope="session")
+def base_url(settings: Settings) -> Iterator[str]:
+    with listening(settings) as url:
+        yield url
+
+
+@pytest.fixture
+def http(base_url: str, redis_server: RedisServer) -> Iterator[httpx.Client]:
+    """A client of a gateway whose Redis was just emptied."""
+    redis_server.wipe()
+    with httpx.Client(base_url=base_url, timeout=15) as client:
+        yield client
+
+
+@pytest.fixture
+def responder(http: httpx.Client, settings: Settings) -> Iterator[Responder]:
+    with responding(settings) as running:
+        yield running
