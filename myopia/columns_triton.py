@@ -45,7 +45,7 @@ def _row_lse(
         safe = tl.where(higher == float("-inf"), 0.0, higher)
         total = total * tl.exp(top - safe) + tl.sum(tl.exp(s - safe[:, None]), 1)
         top = higher
-    tl.store(lse + head * rows + m, top + tl.log(total), mask=live)
+    tl.store(lse + head * rows + m, top + tl.log(tl.where(live, total, 1.0)), mask=live)
 
 
 @triton.jit

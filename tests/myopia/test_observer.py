@@ -1,0 +1,171 @@
+"""Evidence equals what an eager attention matrix says, over chunks, prefixes and precisions."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from myopia.layout import Layout, Span
+from myopia.observer import Observer, can_resume
+from myopia.params import Pruning
+from myopia.sampling_plan import asking_rows, cumulative_rows
+from tests.myopia.rows import SCALING, eager, make_layout, make_row
+
+LAYOUT = make_layout()
+ROW = make_row(LAYOUT)
+IMAGES = torch.tensor(LAYOUT.image_positions())
+
+
+@pytest.mark.parametrize("chunk", [None, 1, 6, 17])
+def test_column_and_text_sums_are_the_eager_matrix_summed(chunk: int | None) -> None:
+    observer = ROW.observed(Pruning(), chunk=chunk)
+    for layer in range(2):
+        matrix = eager(ROW, layer).mean(1)
+        evidence = observer.evidence(layer)
+        assert evidence.columns is not None
+        assert evidence.text is not None
+        torch.testing.assert_close(evidence.columns, matrix.sum(1)[:, IMAGES], atol=1e-5, rtol=1e-5)
+        asked = matrix[:, list(LAYOUT.text_rows)].sum(1)[:, IMAGES]
+        torch.testing.assert_close(evidence.text, asked, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("chunk", [None, 5])
+def test_window_elite_and_sparsity_are_the_eager_matrix_read(chunk: int | None) -> None:
+    matrix = eager(ROW, 0)
+    window = ROW.observed(Pruning(policy="snapkv"), chunk=chunk).evidence(0).window
+    torch.testing.assert_close(
+        window, matrix.mean(1)[:, -32:].sum(1)[:, IMAGES], atol=1e-5, rtol=1e-5
+    )
+    last = ROW.observed(Pruning(policy="fastv"), chunk=chunk).evidence(0).window
+    torch.testing.assert_close(last, matrix.mean(1)[:, -1][:, IMAGES], atol=1e-6, rtol=1e-5)
+    elite = ROW.observed(Pruning(policy="airv"), chunk=chunk).evidence(0).elite
+    rows = torch.tensor(LAYOUT.text_rows)
+    guide = matrix.mean((0, 1))[-1, rows]
+    picked = rows[guide >= 0.9 * guide.max()]
+    shares = matrix[:, :, picked][..., IMAGES]
+    wanted = (shares / shares.sum(-1, keepdim=True)).mean((0, 1)).mean(0, keepdim=True)
+    torch.testing.assert_close(elite, wanted, atol=1e-5, rtol=1e-5)
+    few, seen = 0, 0
+    for row in LAYOUT.text_rows:
+        visible = matrix[:, :, row, : row + 1]
+        few += int((visible < 0.01 * visible.amax(-1, keepdim=True)).sum())
+        seen += visible.numel()
+    found = ROW.observed(Pruning(policy="vl-cache"), chunk=chunk).evidence(0).sparsity
+    assert found == pytest.approx(few / seen)
+
+
+@settings(max_examples=25, deadline=None)
+@given(cut=st.integers(1, make_layout().length - 1), alpha=st.sampled_from([0.0, 0.5, 1.0]))
+def test_any_cut_of_the_prompt_gives_the_same_evidence(cut: int, alpha: float) -> None:
+    pruning = Pruning(alpha=alpha)
+    whole, parts = ROW.observed(pruning), Observer(LAYOUT, pruning, layers=1)
+    parts.see(0, ROW.queries[0][:, :cut], ROW.keys[0][:, :cut], 0, SCALING)
+    parts.see(0, ROW.queries[0][:, cut:], ROW.keys[0], cut, SCALING)
+    for name in ("columns", "text"):
+        left, right = getattr(whole.evidence(0), name), getattr(parts.evidence(0), name)
+        if left is None:
+            assert right is None
+        else:
+            torch.testing.assert_close(left, right, atol=1e-5, rtol=1e-5)
+
+
+def test_a_prefix_can_be_kept_and_continued_with_another_question() -> None:
+    stop = LAYOUT.spans[-1].stop
+    prefix = Observer(Layout(stop, LAYOUT.spans, ()), Pruning(), layers=2)
+    for layer in range(2):
+        prefix.see(layer, ROW.queries[layer][:, :stop], ROW.keys[layer][:, :stop], 0, SCALING)
+    kept = prefix.snapshot(stop)
+    for pruning in (Pruning(), Pruning(policy="h2o"), Pruning(policy="vl-cache")):
+        resumed = Observer.resumed(kept, LAYOUT, pruning, layers=2)
+        for layer in range(2):
+            resumed.see(layer, ROW.queries[layer][:, stop:], ROW.keys[layer], stop, SCALING)
+        direct = ROW.observed(pruning)
+        for name in ("columns", "text"):
+            left, right = (getattr(o.evidence(1), name) for o in (resumed, direct))
+            assert (left is None) == (right is None)
+            if left is not None:
+                torch.testing.assert_close(left, right, atol=1e-5, rtol=1e-5)
+    # The snapshot is a copy: going on did not change it.
+    again = Observer.resumed(kept, LAYOUT, Pruning(), layers=2)
+    for layer in range(2):
+        again.see(layer, ROW.queries[layer][:, stop:], ROW.keys[layer], stop, SCALING)
+    torch.testing.assert_close(
+        again.evidence(0).columns, ROW.observed(Pruning()).evidence(0).columns
+    )
+
+
+def test_a_prefix_is_refused_where_rows_are_missing() -> None:
+    stop = LAYOUT.spans[-1].stop
+    text_only = Observer(Layout(stop, LAYOUT.spans, ()), Pruning(alpha=1.0), layers=2)
+    assert not can_resume(text_only.snapshot(stop), LAYOUT, Pruning())
+    assert can_resume(text_only.snapshot(stop), LAYOUT, Pruning(alpha=1.0))
+    # The tail has 5 rows, SnapKV's window 32: it begins inside the images.
+    assert not can_resume(text_only.snapshot(stop), LAYOUT, Pruning(policy="snapkv"))
+    with pytest.raises(ValueError, match="lacks rows"):
+        Observer.resumed(text_only.snapshot(stop), LAYOUT, Pruning(), layers=2)
+
+
+def test_keys_that_do_not_end_with_the_rows_are_refused() -> None:
+    observer = Observer(LAYOUT, Pruning(), layers=2)
+    with pytest.raises(ValueError, match="rows end at"):
+        observer.see(0, ROW.queries[0][:, :4], ROW.keys[0][:, :9], 0, SCALING)
+
+
+def test_half_precision_rows_are_summed_in_float32() -> None:
+    observer = Observer(LAYOUT, Pruning(), layers=1)
+    observer.see(0, ROW.queries[0].bfloat16(), ROW.keys[0].bfloat16(), 0, SCALING)
+    columns = observer.evidence(0).columns
+    assert columns is not None
+    assert columns.dtype == torch.float32
+    torch.testing.assert_close(
+        columns, eager(ROW, 0).mean(1).sum(1)[:, IMAGES], atol=0.05, rtol=0.05
+    )
+
+
+def test_short_prompts_are_summed_exactly_and_long_ones_keep_late_rows_exact() -> None:
+    rows, weights = cumulative_rows(LAYOUT)
+    assert weights is None
+    assert rows.tolist() == list(range(LAYOUT.spans[0].start, LAYOUT.length))
+    rows, weights = cumulative_rows(LAYOUT, exact_until=20)
+    assert weights is not None
+    last = LAYOUT.spans[-1]
+    late = rows >= last.start
+    assert int(late.sum()) == LAYOUT.length - last.start
+    assert bool((weights[late] == 1).all())
+    for span in LAYOUT.spans[:-1]:
+        inside = (rows >= span.start) & (rows < span.stop)
+        assert 0 < int(inside.sum()) <= span.length // 8 + 1
+        assert float(weights[inside].sum()) == pytest.approx(span.length)
+
+
+def test_a_prefix_and_its_continuation_sample_the_same_rows() -> None:
+    spans = tuple(Span(1 + 3000 * i, (50, 60), (0, 0)) for i in range(3))
+    prefix = cumulative_rows(Layout(spans[-1].stop, spans, ()))[0]
+    whole = cumulative_rows(Layout(spans[-1].stop + 30, spans, (9005,)))[0]
+    assert torch.equal(whole[: len(prefix)], prefix)
+
+
+def test_sampled_rows_agree_with_exact_ones_where_it_matters(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    layout = make_layout(images=6, base=8, grid=(8, 8), tail=12)
+    row = make_row(layout, layers=1)
+    exact = row.observed(Pruning()).evidence(0).columns
+    monkeypatch.setattr("myopia.observer.cumulative_rows", lambda it: cumulative_rows(it, 100))
+    sampled = row.observed(Pruning()).evidence(0).columns
+    assert exact is not None
+    assert sampled is not None
+    last = layout.spans[-1].length
+    torch.testing.assert_close(sampled[:, -last:], exact[:, -last:], atol=1e-5, rtol=1e-5)
+    per_image = [part.mean(-1) for part in torch.split(exact, last, dim=-1)]
+    roughly = [part.mean(-1) for part in torch.split(sampled, last, dim=-1)]
+    for left, right in zip(per_image, roughly, strict=True):
+        torch.testing.assert_close(left, right, atol=0, rtol=0.1)
+
+
+def test_long_questions_are_thinned_evenly_and_weighed() -> None:
+    layout = Layout(1300, (Span(0, (2, 2), (0, 0)),), tuple(range(4, 1300)))
+    rows, weight = asking_rows(layout)
+    assert len(rows) == 256
+    assert weight == pytest.approx(1296 / 256)
+    assert set(rows.diff().tolist()) <= {5, 6}
