@@ -1,0 +1,194 @@
+// Puts the page together: what is on the left becomes asks, what comes back goes to the right.
+
+import { call, key, offer, offers, onKeyWanted } from "./api.js";
+import { cardOf } from "./card.js";
+import { offerComparison, showVerdict, summaryOf } from "./compare.js";
+import { el, find, say } from "./dom.js";
+import { keepEstimating } from "./estimate.js";
+import { offerExamples, takeIn } from "./intake.js";
+import { hideKept, paintAgain, showKept } from "./kept.js";
+import { mainKnobs, restKnobs } from "./knobs.js";
+import { Pictures } from "./pictures.js";
+import { Run } from "./run.js";
+import { askIn, curlOf, linkOf, pythonOf, showShare } from "./share.js";
+import { showSheet } from "./sheet.js";
+import { watchState } from "./status.js";
+
+const pictures = new Pictures();
+let knobs, rest, compare, estimate = () => {}, runs = [], model = "";
+
+async function open() {
+  dressUp();
+  showSheet(pictures, takeIn(pictures));
+  const { paths, schemas } = await (await fetch("/web/knobs.json")).json();
+  offer(paths);
+  pictures.canStore = offers("/v1/images");
+  knobs = mainKnobs(find("knobs"), schemas.Pruning, "a", changed);
+  rest = restKnobs(find("rest"), schemas, changed);
+  compare = offerComparison(schemas.Pruning, knobs, changed);
+  if (offers("/v1/estimate")) estimate = keepEstimating(bodyToEstimate);
+  pictures.addEventListener("change", changed);
+  find("question").addEventListener("input", () => { find("question").removeAttribute("aria-invalid"); changed(); });
+  find("ask").addEventListener("submit", (event) => { event.preventDefault(); ask(); });
+  find("stop").addEventListener("click", () => runs.forEach((run) => run.cancel()));
+  find("share-open").addEventListener("click", share);
+  find("reset").addEventListener("click", () => { rest.set({}); knobs.set(defaultsOf(schemas.Pruning)); });
+  addEventListener("keydown", (event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); ask(); } });
+  addEventListener("hashchange", openLink);
+  watchState(() => { pictures.retry(); changed(); });
+  offerExamples(pictures, fill);
+  openLink();
+  document.documentElement.dataset.open = "true";
+}
+
+const defaultsOf = (schema) => Object.fromEntries(Object.entries(schema.properties).map(([name, field]) => [name, field.default]));
+
+function changed() {
+  if (!compare) return;
+  find("reset").hidden = knobs.isDefault() && !rest.count();
+  find("more-count").textContent = rest.count() ? `${rest.count()} changed` : "";
+  estimate();
+}
+
+/** The body of one ask, but for its pictures. */
+function bodyOf(main) {
+  const { top, pruning, generation } = rest.values();
+  const body = { question: find("question").value.trim(), pruning: { ...main, ...pruning }, ...top };
+  if (Object.keys(generation).length) body.generation = generation;
+  return body;
+}
+
+async function bodyToEstimate() {
+  if (!pictures.list.length) return null;
+  const body = bodyOf(knobs.values());
+  const images = await pictures.items();
+  return images.every((image) => image.id) && { ...body, question: body.question || "?", images };
+}
+
+function fill({ question = "", options = [] }) {
+  find("question").value = question;
+  rest.set({ top: options.length ? { options } : {} });
+  find("go").focus();
+}
+
+function isReady() {
+  if (!pictures.list.length) return blame(find("drop"), "Add at least one picture first");
+  const fault = pictures.list.findIndex((picture) => picture.fault);
+  if (fault >= 0) return blame(find("sheet").children[fault].querySelector(".grip"), `Picture ${fault + 1} cannot be used: remove it first`);
+  if (!find("question").value.trim()) return blame(find("question"), "Write a question first");
+  return true;
+}
+
+function blame(node, words) {
+  node.setAttribute("aria-invalid", "true");
+  node.focus();
+  find("estimate").textContent = words;
+  find("estimate").classList.add("over");
+  node.addEventListener("blur", () => node.removeAttribute("aria-invalid"), { once: true });
+  return false;
+}
+
+async function ask() {
+  if (!isReady()) return;
+  runs.forEach((run) => run.cancel());
+  const settings = compare.settings();
+  const asked = pictures.list.map(({ name, file }) => ({ name, file }));
+  find("empty").hidden = true;
+  find("verdict").hidden = true;
+  hideKept();
+  busy(true);
+  const images = await pictures.items();
+  runs = settings.map(({ letter, main }) => {
+    const card = cardOf(letter, summaryOf(main), settings.length > 1, { failed: pointAt });
+    const run = new Run({ ...bodyOf(main), explain: true }, images, (event) => { card.hear(event, run); if (run.ended) settle(); });
+    return Object.assign(run, { letter, card });
+  });
+  const mine = runs;
+  find("cards").replaceChildren(...mine.map((run) => run.card.node));
+  if (matchMedia("(max-width: 860px)").matches) find("cards").scrollIntoView({ block: "start", behavior: "smooth" });
+  await Promise.all(mine.map((run) => run.start()));
+
+  async function settle() {
+    if (mine !== runs || mine.some((run) => !run.ended)) return;
+    busy(false);
+    const done = mine.filter((run) => run.answer);
+    if (!done.length) return;
+    model = done[0].answer.model;
+    say(done.map((run) => run.answer.answer).join("; "));
+    showVerdict(done.map((run) => run.answer));
+    const explained = done.filter((run) => run.answer.explain).map((run) => ({ letter: run.letter, explain: run.answer.explain }));
+    if (!explained.length) return;
+    const bitmaps = await Promise.all(asked.map(async ({ name, file }) => ({ name, bitmap: await createImageBitmap(file) })));
+    if (mine === runs) showKept(explained, bitmaps);
+  }
+}
+
+function busy(on) {
+  find("stop").hidden = !on;
+  find("go").textContent = on ? "Ask anew" : "Ask";
+}
+
+/** Marks what a failure names: a picture of the sheet, or a knob. */
+function pointAt({ field, imageIndex }) {
+  if (imageIndex !== null) find("sheet").children[imageIndex]?.classList.add("fault");
+  const name = field?.split("/").pop();
+  const node = name && (find(`${name}-a`) || document.querySelector(`[id^="rest-"][id$="-${name}"]`) || (name === "question" && find("question")));
+  if (node) { node.closest("details")?.setAttribute("open", ""); node.setAttribute("aria-invalid", "true"); }
+}
+
+async function share() {
+  if (!isReady()) return;
+  await pictures.stored();
+  const body = bodyOf(knobs.values());
+  const named = pictures.list.map(({ id, name }) => ({ id, name }));
+  if (!model) model = await call("GET", "/v1/models").then((answer) => answer.json()).then((told) => told.data[0]?.id || "").catch(() => "");
+  const forms = [
+    { title: "curl", hint: "in any shell", text: curlOf(body, named) },
+    { title: "Python", hint: "with the openai package, beside the pictures", text: pythonOf(body, named, model) },
+  ];
+  if (named.every(({ id }) => id)) forms.unshift({ title: "Link", hint: "works as long as the service keeps the pictures", text: linkOf({ ...body, images: named, compare: compare.state() }) });
+  showShare(forms);
+}
+
+async function openLink() {
+  const linked = askIn(location.hash);
+  if (!linked) return;
+  history.replaceState(null, "", "/");
+  const { question, images, pruning = {}, generation = {}, compare: other, ...top } = linked;
+  const lost = [];
+  const files = await Promise.all(images.map(async ({ id, name }, at) => fileOf(id, name).catch(() => lost.push(at + 1) && null)));
+  pictures.clear();
+  pictures.add(files.filter(Boolean));
+  find("question").value = question;
+  knobs.set(pruning);
+  rest.set({ top, pruning, generation });
+  compare.set(other);
+  if (lost.length) find("faults").append(el("li", {}, `The service no longer keeps picture ${lost.join(", ")} of this link. Add ${lost.length > 1 ? "them" : "it"} again.`));
+}
+
+async function fileOf(id, name) {
+  const answer = await call("GET", `/v1/images/${id}`);
+  const blob = await answer.blob();
+  return new File([blob], name || "picture", { type: blob.type });
+}
+
+function dressUp() {
+  const root = document.documentElement;
+  const stored = localStorage.getItem("myopia-theme");
+  if (stored) root.dataset.theme = stored;
+  find("theme").addEventListener("click", () => {
+    const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+    root.dataset.theme = dark ? "light" : "dark";
+    localStorage.setItem("myopia-theme", root.dataset.theme);
+    paintAgain();
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paintAgain);
+  find("lens").append(...Array.from({ length: 45 }, (_, at) => el("i", { class: Math.hypot((at % 9) - 4, Math.floor(at / 9) - 2) < 2.1 || at === 8 || at === 36 ? "sharp" : "" })));
+  for (const button of document.querySelectorAll("[data-close]")) button.addEventListener("click", () => button.closest("dialog").close());
+  onKeyWanted(() => { find("key-open").hidden = false; if (!find("key").open) find("key").showModal(); });
+  find("key-open").hidden = !key.get();
+  find("key-open").addEventListener("click", () => find("key").showModal());
+  find("key-form").addEventListener("submit", () => { key.set(find("key-field").value.trim()); pictures.retry(); changed(); });
+}
+
+open();
