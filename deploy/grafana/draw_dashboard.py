@@ -1,0 +1,137 @@
+"""Writes dashboards/myopia.json from the table of panels below; the JSON is for Grafana alone.
+
+    python deploy/grafana/draw_dashboard.py
+
+The names of the metrics are the gateway's (service/metrics.py) and the rules' of
+deploy/prometheus/rules.yml; a test holds them together. Knows nothing of how they are counted.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+OUTPUT = Path(__file__).parent / "dashboards" / "myopia.json"
+WIDTH, HEIGHT, COLUMNS = 8, 8, 24
+RANGE = "$__rate_interval"
+
+
+def quantiles(metric: str) -> list[tuple[str, str]]:
+    """Median and 99th percentile of a histogram."""
+    rate = f"sum by (le) (rate({metric}_bucket[{RANGE}]))"
+    return [
+        (f"histogram_quantile(0.5, {rate})", "median"),
+        (f"histogram_quantile(0.99, {rate})", "99 %"),
+    ]
+
+
+def per_second(metric: str) -> str:
+    """Rate of a counter over all gateways."""
+    return f"sum(rate({metric}[{RANGE}]))"
+
+
+KEPT = per_second("myopia_kv_tokens_kept_total")
+PRUNED = per_second("myopia_kv_tokens_pruned_total")
+
+# title, unit, [(expression, legend)]
+PANELS: list[tuple[str, str, list[tuple[str, str]]]] = [
+    (
+        "Wait in the queue",
+        "s",
+        [
+            *quantiles("myopia_request_queue_time_seconds"),
+            ("max(myopia_queue_oldest_age_seconds)", "oldest waiting"),
+            ("myopia:predicted_wait_seconds", "predicted"),
+        ],
+    ),
+    ("Time to first token", "s", quantiles("myopia_time_to_first_token_seconds")),
+    ("Time to the whole answer", "s", quantiles("myopia_e2e_request_latency_seconds")),
+    (
+        "Tokens per second",
+        "short",
+        [
+            (per_second("myopia_prompt_tokens_total"), "read"),
+            (per_second("myopia_generation_tokens_total"), "written"),
+        ],
+    ),
+    ("Budget met", "percentunit", quantiles("myopia_kv_budget_ratio")),
+    (
+        "Image tokens",
+        "short",
+        [(KEPT, "kept per s"), (PRUNED, "pruned per s")],
+    ),
+    ("Share of image tokens kept", "percentunit", [(f"{KEPT} / ({KEPT} + {PRUNED})", "kept")]),
+    (
+        "Result cache",
+        "reqps",
+        [(f"sum by (result) (rate(myopia_result_cache_total[{RANGE}]))", "{{result}}")],
+    ),
+    (
+        "Endings",
+        "reqps",
+        [
+            (
+                f"sum by (finished_reason) (rate(myopia_request_success_total[{RANGE}]))",
+                "answered: {{finished_reason}}",
+            ),
+            (f"sum by (code) (rate(myopia_request_failure_total[{RANGE}]))", "failed: {{code}}"),
+        ],
+    ),
+    (
+        "Balance of the ledger (must be 0)",
+        "short",
+        [("max(myopia_ledger_imbalance)", "asks in no state")],
+    ),
+    ("Asks by state", "short", [("max by (state) (myopia_jobs)", "{{state}}")]),
+    (
+        "Workers",
+        "short",
+        [
+            ("max(myopia_workers)", "workers"),
+            ("myopia:workers_wanted", "wanted"),
+            ("max(myopia_worker_slots)", "slots"),
+            ("max(myopia_num_requests_running)", "running"),
+            ("max(myopia_num_requests_waiting)", "waiting"),
+        ],
+    ),
+]
+
+
+def panel(number: int) -> dict[str, Any]:
+    """One panel at its place in the grid."""
+    title, unit, queries = PANELS[number]
+    per_row = COLUMNS // WIDTH
+    return {
+        "id": number + 1,
+        "title": title,
+        "type": "timeseries",
+        "datasource": {"type": "prometheus", "uid": "prometheus"},
+        "gridPos": {
+            "x": number % per_row * WIDTH,
+            "y": number // per_row * HEIGHT,
+            "w": WIDTH,
+            "h": HEIGHT,
+        },
+        "fieldConfig": {"defaults": {"unit": unit, "min": 0}, "overrides": []},
+        "options": {"legend": {"displayMode": "list", "placement": "bottom"}},
+        "targets": [
+            {"refId": chr(ord("A") + i), "expr": expression, "legendFormat": legend}
+            for i, (expression, legend) in enumerate(queries)
+        ],
+    }
+
+
+def dashboard() -> dict[str, Any]:
+    """The whole dashboard, in Grafana's classic JSON model."""
+    return {
+        "uid": "myopia",
+        "title": "Myopia",
+        "schemaVersion": 39,
+        "editable": False,
+        "refresh": "5s",
+        "time": {"from": "now-30m", "to": "now"},
+        "panels": [panel(number) for number in range(len(PANELS))],
+    }
+
+
+if __name__ == "__main__":
+    OUTPUT.write_text(json.dumps(dashboard(), indent=1) + "\n")
