@@ -1,0 +1,54 @@
+"""Opens the engine that the settings name: a checkpoint by folder, hub name, or the pocket.
+
+The one place where the worker loads a model; importing it loads none.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from myopia.errors import Unsupported
+from worker.runner import EngineLike
+from worker.settings import WorkerSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An engine that is ready for asks, and what its model is called."""
+
+    engine: EngineLike
+    model: str
+    revision: str
+    facts: dict[str, Any]
+
+
+OpenEngine = Callable[[WorkerSettings], Opened]
+
+
+def model_folder(name: str) -> str:
+    """Name or folder for `myopia.loading.load`; `pocket` is the model that is shipped."""
+    if name != "pocket" or Path(name, "config.json").exists():
+        return name
+    spec = find_spec("pocket")
+    if spec is None or spec.origin is None:
+        raise Unsupported("the pocket model is not installed; name another one", field="model")
+    return str(Path(spec.origin).parent / "weights")
+
+
+def open_engine(settings: WorkerSettings) -> Opened:
+    """Load the model and build the engine round it; raises Unsupported by name."""
+    from myopia.engine import Engine, EngineConfig  # noqa: PLC0415  loads torch: only on demand
+
+    from myopia.loading import load  # noqa: PLC0415
+
+    checkpoint = load(
+        model_folder(settings.model),
+        device=settings.device,
+        dtype=settings.dtype,
+        offline=settings.model_offline,
+    )
+    name = settings.model if settings.model == "pocket" else checkpoint.name
+    engine = Engine(checkpoint, EngineConfig(max_rows=settings.concurrency))
+    return Opened(engine, name, checkpoint.revision, {**checkpoint.facts(), "name": name})

@@ -1,0 +1,146 @@
+"""One ask from its claim to its ending: the news of the runner become events in the mailbox.
+
+Pieces of text travel together when they are made close in time. Every way out of here ends the
+ask or gives it back. Celery and the engine's inside are not known here.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import structlog
+
+from myopia.pictures import PictureLimits
+from myopia.report import Output
+from wire.errors import StoreUnavailable
+from wire.ledger import Ledger
+from wire.mailbox import Mailbox
+from wire.messages import Done, Failed, Token
+from wire.queue import Queue
+from wire.records import Claim
+from worker.leases import Leases
+from worker.runner import Broke, LetGo, News, Outbox, Runner
+from worker.streaming import Retracing
+from worker.tally import Tally
+from worker.translate import ending_state, to_done, to_failed, to_request
+
+T = TypeVar("T")
+log = structlog.get_logger()
+RETRY_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What every errand of this process uses."""
+
+    ledger: Ledger
+    mailbox: Mailbox
+    queue: Queue
+    runner: Runner
+    leases: Leases
+    tally: Tally
+    model: str
+    limits: PictureLimits
+    token_interval_seconds: float
+    patience_seconds: float
+
+
+class Errand:
+    """The work on one claim; `run` returns when the ask ended, was given back, or was lost."""
+
+    def __init__(self, tools: Tools, claim: Claim) -> None:
+        self._tools, self._claim = tools, claim
+        self._retracing = Retracing(claim.streamed)
+        self._unsent = ""
+        self._send_at = 0.0
+
+    def run(self) -> None:
+        """Translate, submit, and pass the news on up to the ending."""
+        tools, claim = self._tools, self._claim
+        request = to_request(claim.ask, claim.deadline, tools.mailbox.picture, tools.limits)
+        outbox = tools.runner.submit(request)
+        while True:
+            news = self._next(outbox)
+            match news:
+                case Output(finished=None, failed=None):
+                    self._hear(news.text)
+                case Output(failed=None, finished=finished) if finished is not None:
+                    self._hear(news.text)
+                    done = to_done(
+                        finished,
+                        model=tools.model,
+                        queue_ms=claim.queue_ms,
+                        warnings=self._retracing.warnings,
+                    )
+                    return self.end(done)
+                case Output(failed=failed) if failed is not None:
+                    return self.end(to_failed(failed))
+                case Broke(error=error):
+                    return self.give_back(error)
+                case LetGo():
+                    return self.give_back(None)
+
+    def end(self, ending: Done | Failed) -> None:
+        """Bring the one ending to the ledger, also when it has to come back first."""
+        claim, state = self._claim, ending_state(ending)
+        word = self._insist(
+            lambda: self._tools.ledger.finish(
+                claim.ask_id, claim.attempt, state, ending, self._unsent
+            )
+        )
+        self._tools.tally.ended(word, ending)
+        log.info("ask ended", ask_id=claim.ask_id, state=state, ledger=word, attempt=claim.attempt)
+
+    def give_back(self, blame: str | None) -> None:
+        """Return the ask to the queue; with blame when the engine failed under it."""
+        claim, tools = self._claim, self._tools
+        if self._unsent:
+            self._send()
+        word = self._insist(lambda: tools.ledger.release(claim.ask_id, claim.attempt, blame=blame))
+        if word == "queued":
+            self._insist(lambda: tools.queue.send(claim.ask_id))
+        tools.tally.given_back(word)
+        log.warning("ask given back", ask_id=claim.ask_id, ledger=word, cause=blame)
+
+    def _next(self, outbox: Outbox) -> News:
+        """Wait for news, and meanwhile send what is due."""
+        while True:
+            wait = max(0.0, self._send_at - time.monotonic()) if self._unsent else None
+            news = outbox.get(wait)
+            if self._unsent and (news is None or time.monotonic() >= self._send_at):
+                self._send()
+            if news is not None:
+                return news
+
+    def _hear(self, text: str) -> None:
+        self._unsent += self._retracing.fresh(text)
+        if self._unsent and time.monotonic() >= self._send_at:
+            self._send()
+
+    def _send(self) -> None:
+        """Send the text that waits; a store that is down gets it with the next piece."""
+        claim, tools = self._claim, self._tools
+        self._send_at = time.monotonic() + tools.token_interval_seconds
+        try:
+            word = tools.ledger.append(claim.ask_id, claim.attempt, Token(text=self._unsent))
+        except StoreUnavailable:
+            self._send_at += RETRY_SECONDS
+            return
+        self._unsent = ""
+        if word == "lost":
+            tools.runner.drop(claim.ask_id)
+        elif word == "cancel":
+            tools.runner.cancel(claim.ask_id)
+
+    def _insist(self, call: Callable[[], T]) -> T | None:
+        """Repeat a call while the store is down; None after `patience_seconds`."""
+        give_up_at = time.monotonic() + self._tools.patience_seconds
+        while True:
+            try:
+                return call()
+            except StoreUnavailable as error:
+                if time.monotonic() > give_up_at:
+                    log.error("store stays down", ask_id=self._claim.ask_id, cause=str(error))
+                    return None
+                time.sleep(RETRY_SECONDS)
