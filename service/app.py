@@ -32,13 +32,13 @@ def create_app(settings: Settings) -> FastAPI:
         description=DESCRIPTION,
         version=_version(),
         lifespan=lifespan,
-        max_body_size=settings.max_body_bytes,
         redirect_slashes=False,
     )
     app.add_middleware(refusals.DeclaredSize, limit=settings.max_body_bytes)
     refusals.install(app)
     for router in (ask.router, health.router, problem_pages.router, page.router):
-        app.include_router(router)
+        # Not the app's own limit: that one answers before our middleware, and in plain text.
+        app.include_router(router, max_body_size=settings.max_body_bytes)
     _complete_document(app)
     return app
 

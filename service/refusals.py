@@ -21,6 +21,7 @@ from wire.errors import AskLost, StoreUnavailable
 
 MOST_ERRORS = 20
 KNOWN_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+WISH = re.compile(r"^(Input|String|Tuple|List|Value) should")
 HUNG_UP = 499  # nginx's number for an asker who left; only our own metrics ever see it.
 STATUS_CODES: dict[int, Code] = {
     401: "unauthorized",
@@ -61,7 +62,7 @@ def advice(error: Mapping[str, Any]) -> str:
     if kind == "json_invalid":
         return "The JSON is not well formed; send one JSON object in UTF-8."
     text = str(error["msg"]).removeprefix("Value error, ")
-    text = text.replace("Input should", "This must").replace("should have", "must have")
+    text = WISH.sub("This must", text)
     return text if text.endswith(".") else f"{text}."
 
 

@@ -30,12 +30,17 @@ def base_url(settings: Settings) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture
-def http(base_url: str, redis_server: RedisServer) -> Iterator[httpx.Client]:
-    """A client of a gateway whose Redis was just emptied."""
-    redis_server.wipe()
+@pytest.fixture(scope="session")
+def client(base_url: str) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=base_url, timeout=15) as client:
         yield client
+
+
+@pytest.fixture
+def http(client: httpx.Client, redis_server: RedisServer) -> httpx.Client:
+    """A client of a gateway whose Redis was just emptied."""
+    redis_server.wipe()
+    return client
 
 
 @pytest.fixture

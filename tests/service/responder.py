@@ -69,6 +69,7 @@ class Responder:
         self.store = Store(settings)
         self.ledger, self.mailbox = Ledger(self.store), Mailbox(self.store)
         self._stopping = threading.Event()
+        self._idle = threading.Event()
         self._pool = ThreadPoolExecutor(capacity)
 
     def card(self) -> Card:
@@ -88,6 +89,9 @@ class Responder:
             if time.monotonic() - beaten > 0.5:
                 heart.beat(self.card())
                 beaten = time.monotonic()
+            if self._idle.is_set():
+                time.sleep(0.02)
+                continue
             popped = self.store.text.brpop([self.settings.queue_name], timeout=0.1)
             if popped:
                 body = base64.b64decode(json.loads(popped[1])["body"])
@@ -123,6 +127,11 @@ class Responder:
             if self.ledger.renew([(ask_id, attempt)]) != ("kept",):
                 self.cancelled.append(ask_id)
                 return
+
+    def stop_taking(self) -> None:
+        """Stay on the list of workers and take nothing up."""
+        self._idle.set()
+        time.sleep(0.15)
 
     def stop(self) -> None:
         self._stopping.set()
