@@ -5,6 +5,7 @@
 #
 # Build arguments
 #   PYTHON_IMAGE      base of every stage; pin it by digest where builds must repeat exactly
+#   ACCELERATOR       cpu (default) or cuda: with cuda a C compiler comes along, for Triton
 #   TORCH_INDEX_URL   where torch comes from: PyTorch's CPU index by default; empty takes PyPI's
 #                     own build, which on Linux/x86-64 is the CUDA one
 #   VERSION, REVISION, CREATED   OCI labels
@@ -26,28 +27,6 @@ COPY constraints.txt pyproject.toml ./
 # The metadata of the project without its rooms: installing it installs an extra's dependencies
 # and nothing of ours, so that editing code does not touch this layer.
 RUN touch README.md
-
-FROM build AS build-service
-RUN python -m pip --python /opt/venv/bin/python install '.[service]'
-COPY service /app/service
-COPY wire /app/wire
-COPY deploy/probe.py /app/probe.py
-RUN /opt/venv/bin/python -m compileall -q /app
-
-FROM build AS build-worker
-ARG TORCH_INDEX_URL=https://download.pytorch.org/whl/cpu
-# torch alone comes from its own index: nothing else may be shadowed by a second index.
-RUN if [ -n "$TORCH_INDEX_URL" ]; then \
-      python -m pip --python /opt/venv/bin/python install --no-deps \
-        --index-url "$TORCH_INDEX_URL" torch; \
-    fi
-RUN python -m pip --python /opt/venv/bin/python install '.[worker]'
-COPY worker /app/worker
-COPY wire /app/wire
-COPY myopia /app/myopia
-COPY pocket /app/pocket
-COPY deploy/probe.py deploy/fetch_model.py /app/
-RUN /opt/venv/bin/python -m compileall -q /app && mkdir /models
 
 # --- what both images share ------------------------------------------------------------------
 FROM ${PYTHON_IMAGE} AS runtime
@@ -73,6 +52,13 @@ LABEL org.opencontainers.image.vendor="Myopia" \
       org.opencontainers.image.created="${CREATED}"
 
 # --- the gateway -----------------------------------------------------------------------------
+FROM build AS build-service
+RUN python -m pip --python /opt/venv/bin/python install '.[service]'
+COPY service /app/service
+COPY wire /app/wire
+COPY deploy/probe.py /app/probe.py
+RUN /opt/venv/bin/python -m compileall -q /app
+
 FROM runtime AS service
 LABEL org.opencontainers.image.title="myopia-service" \
       org.opencontainers.image.description="HTTP gateway for questions about several pictures"
@@ -87,9 +73,33 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \
 ENTRYPOINT ["python", "-m", "service"]
 
 # --- the worker ------------------------------------------------------------------------------
+FROM build AS build-worker
+ARG TORCH_INDEX_URL=https://download.pytorch.org/whl/cpu
+# torch alone comes from its own index: nothing else may be shadowed by a second index.
+RUN if [ -n "$TORCH_INDEX_URL" ]; then \
+      python -m pip --python /opt/venv/bin/python install --no-deps \
+        --index-url "$TORCH_INDEX_URL" torch; \
+    fi
+RUN python -m pip --python /opt/venv/bin/python install '.[worker]'
+COPY worker /app/worker
+COPY wire /app/wire
+COPY myopia /app/myopia
+COPY pocket /app/pocket
+COPY deploy/probe.py deploy/fetch_model.py /app/
+RUN /opt/venv/bin/python -m compileall -q /app && mkdir /models
+
 FROM runtime AS worker
 LABEL org.opencontainers.image.title="myopia-worker" \
       org.opencontainers.image.description="LLaVA-NeXT with a pruned KV cache, behind a queue"
+ARG ACCELERATOR=cpu
+USER root
+# Triton builds its launchers with the machine's compiler the first time that a kernel runs.
+RUN if [ "$ACCELERATOR" = cuda ]; then \
+      apt-get update \
+      && apt-get install -y --no-install-recommends gcc libc6-dev \
+      && rm -rf /var/lib/apt/lists/*; \
+    fi
+USER 10001:10001
 COPY --from=build-worker /opt/venv /opt/venv
 COPY --from=build-worker /app /app
 # A new volume mounted here takes over this owner, so that the job which fills it may write.

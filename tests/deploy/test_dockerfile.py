@@ -6,11 +6,13 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "Dockerfile").read_text()
 LINES = re.sub(r"\\\n\s*", " ", TEXT).splitlines()
-STAGES = ("build", "build-service", "build-worker", "runtime", "service", "worker")
+# In this order a builder that knows no skipping makes the gateway without torch.
+STAGES = ("build", "runtime", "build-service", "service", "build-worker", "worker")
 EACH_IMAGE = pytest.mark.parametrize("image", ["service", "worker"])
 ROOMS = {"service": {"service", "wire"}, "worker": {"worker", "wire", "myopia", "pocket"}}
 
@@ -41,8 +43,20 @@ def test_the_base_has_a_version() -> None:
 
 def test_whoever_runs_is_nobody_special() -> None:
     assert instruction("runtime", "USER") == "USER 10001:10001"
-    for image in ("service", "worker"):
-        assert not [line for line in stage(image) if line.startswith(("USER", "RUN"))]
+    assert not [line for line in stage("service") if line.startswith(("USER", "RUN"))]
+    users = [line for line in stage("worker") if line.startswith("USER")]
+    assert users == ["USER root", "USER 10001:10001"]
+
+
+def test_a_compiler_comes_along_with_cuda_alone() -> None:
+    """Triton needs one at run time; a CPU worker has no use for it."""
+    (line,) = [line for line in stage("worker") if line.startswith("RUN")]
+    assert line.startswith('RUN if [ "$ACCELERATOR" = cuda ]; then')
+    assert "ARG ACCELERATOR=cpu" in stage("worker")
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    for name in ("worker-gpu", "model-fetch"):
+        assert compose[name]["build"]["args"]["ACCELERATOR"] == "cuda"
+    assert any("exec" in mount for mount in compose["worker-gpu"]["tmpfs"])
 
 
 @EACH_IMAGE

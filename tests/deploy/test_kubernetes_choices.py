@@ -32,14 +32,14 @@ def longest_ask(overlay: str) -> float:
 
 @EACH
 def test_graces_exceed_the_longest_ask(overlay: str) -> None:
-    gateway = pod(named(overlay, "Deployment", "gateway"))
-    wait = gateway["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
-    needed = longest_ask(overlay) + MARGIN_SECONDS
-    assert gateway["terminationGracePeriodSeconds"] >= needed + wait
-    worker = pod(named(overlay, "Deployment", "worker"))
-    drain = float(environment(overlay, worker["containers"][0])["MYOPIA_GRACE_SECONDS"] or 0)
-    assert drain >= longest_ask(overlay)
-    assert worker["terminationGracePeriodSeconds"] >= drain + MARGIN_SECONDS
+    for name, setting in (("gateway", "MYOPIA_DRAIN_SECONDS"), ("worker", "MYOPIA_GRACE_SECONDS")):
+        spec = pod(named(overlay, "Deployment", name))
+        container = spec["containers"][0]
+        before = container.get("lifecycle", {}).get("preStop", {"sleep": {"seconds": 0}})
+        drain = float(environment(overlay, container)[setting] or 0)
+        assert drain > longest_ask(overlay)
+        needed = before["sleep"]["seconds"] + drain + MARGIN_SECONDS
+        assert spec["terminationGracePeriodSeconds"] >= needed
 
 
 @EACH
