@@ -1,0 +1,56 @@
+"""How large an engine is, and how full: plain numbers.
+
+Nothing here knows what the numbers are used for.
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+from myopia.loading import Checkpoint
+
+MEBIBYTE = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """Sizes of an engine, fixed for its life.
+
+    `kv_bytes`: keys and values of all running rows (None: 512 MiB on a CPU, half of the free
+    memory on a GPU). `gap_seconds`: how long running rows may wait while prompts are read; one
+    piece of `piece_tokens` tokens, or one picture, may exceed it.
+    """
+
+    most_rows: int = 32
+    kv_bytes: int | None = None
+    piece_tokens: int = 512
+    gap_seconds: float = 0.2
+    feature_bytes: int = 256 * MEBIBYTE
+    prefix_bytes: int = 512 * MEBIBYTE
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStats:
+    """How full the engine is, and what it has done."""
+
+    waiting: int
+    reading: int
+    running: int
+    cells: int
+    free_cells: int
+    cell_bytes: int
+    feature_bytes: int
+    feature_hits: int
+    prefix_bytes: int
+    prefix_hits: int
+    steps: int
+    tokens: int
+
+
+def kv_bytes_of(checkpoint: Checkpoint, config: EngineConfig) -> int:
+    """Bytes for the keys and values of running rows."""
+    if config.kv_bytes is not None:
+        return config.kv_bytes
+    if checkpoint.device.type == "cuda":
+        return int(torch.cuda.mem_get_info(checkpoint.device)[0]) // 2
+    return 512 * MEBIBYTE
