@@ -40,7 +40,6 @@ def model_folder(name: str) -> str:
 def open_engine(settings: WorkerSettings) -> Opened:
     """Load the model and build the engine round it; raises Unsupported by name."""
     from myopia.engine import Engine, EngineConfig  # noqa: PLC0415  loads torch: only on demand
-
     from myopia.loading import load  # noqa: PLC0415
 
     checkpoint = load(
@@ -50,5 +49,11 @@ def open_engine(settings: WorkerSettings) -> Opened:
         offline=settings.model_offline,
     )
     name = settings.model if settings.model == "pocket" else checkpoint.name
-    engine = Engine(checkpoint, EngineConfig(max_rows=settings.concurrency))
+    sizes = EngineConfig(
+        most_rows=settings.concurrency,
+        kv_bytes=settings.kv_limit_bytes,
+        feature_bytes=settings.feature_cache_bytes,
+        prefix_bytes=settings.prefix_cache_bytes,
+    )
+    engine = Engine(checkpoint, sizes)
     return Opened(engine, name, checkpoint.revision, {**checkpoint.facts(), "name": name})

@@ -183,7 +183,8 @@ class Worker:
         self.drain.begin()
 
     def _on_fatal(self, cause: str) -> None:
-        """End the process as soon as every ask was given back: nobody else can use its memory."""
+        """Claim no more, and end the process as soon as every ask was given back."""
+        self.drain.begin()
         threading.Thread(target=self._end, args=(cause,), name="end", daemon=True).start()
 
     def _end(self, cause: str) -> None:

@@ -17,10 +17,12 @@ import structlog
 from myopia.errors import MyopiaError
 from myopia.params import Request
 from myopia.report import Output
-from worker.fatal import brief, is_fatal
+from worker.fatal import brief, is_fatal, ruins_device
 
 log = structlog.get_logger()
 IDLE_SECONDS = 0.5
+MOST_FAILURES = 3
+"""Steps that throw one after the other before the engine is taken for broken."""
 
 
 class EngineLike(Protocol):
@@ -103,6 +105,9 @@ class Runner:
         self._on_fatal = on_fatal
         self._inbox: queue.SimpleQueue[_Add | _Cancel | _Drop | _Stop] = queue.SimpleQueue()
         self._outboxes: dict[str, Outbox] = {}
+        # Cancelled for good, but not yet gone from the engine: a new attempt has to wait.
+        self._leaving: dict[str, list[_Add]] = {}
+        self._failures = 0
         self._ticked_at = time.monotonic()
         self._broken: str | None = None
         self._running = True
@@ -152,6 +157,7 @@ class Runner:
             except Exception as error:
                 self._broke(error)
                 continue
+            self._failures = 0
             for output in outputs:
                 self._deliver(output)
         self._let_go_of_all()
@@ -169,33 +175,48 @@ class Runner:
     def _do(self, wanted: _Add | _Cancel | _Drop | _Stop) -> None:
         try:
             match wanted:
-                case _Add(request, outbox):
-                    self._add(request, outbox)
+                case _Add():
+                    self._add(wanted)
                 case _Cancel(ask_id):
                     if ask_id in self._outboxes:
                         self._engine.cancel(ask_id)
                 case _Drop(ask_id):
                     if ask_id in self._outboxes:
                         dropped = self._outboxes.pop(ask_id)
-                        self._engine.cancel(ask_id)
+                        self._dismiss(ask_id)
                         dropped.put(LetGo())
                 case _Stop():
                     self._running = False
         except Exception as error:
             self._broke(error)
 
-    def _add(self, request: Request, outbox: Outbox) -> None:
-        if self._broken is not None:
-            outbox.put(LetGo())
+    def _add(self, wanted: _Add) -> None:
+        ask_id = wanted.request.ask_id
+        if ask_id in self._leaving:
+            self._leaving[ask_id].append(wanted)
             return
-        self._outboxes[request.ask_id] = outbox
+        self._outboxes[ask_id] = wanted.outbox
         try:
-            self._engine.add(request)
+            self._engine.add(wanted.request)
         except MyopiaError as error:
-            del self._outboxes[request.ask_id]
-            outbox.put(Output(request.ask_id, failed=error))
+            del self._outboxes[ask_id]
+            wanted.outbox.put(Output(ask_id, failed=error))
+
+    def _dismiss(self, ask_id: str) -> None:
+        """Cancel a row whose ending nobody waits for any more."""
+        self._leaving[ask_id] = []
+        self._engine.cancel(ask_id)
 
     def _deliver(self, output: Output) -> None:
+        cause = output.failed.__cause__ if output.failed is not None else None
+        if isinstance(cause, Exception) and ruins_device(cause):
+            self._broke(cause)  # the engine took it for this row's own trouble
+            return
+        if output.ask_id in self._leaving:
+            if output.ends:
+                for wanted in self._leaving.pop(output.ask_id):
+                    self._add(wanted)
+            return
         outbox = self._outboxes.get(output.ask_id)
         if outbox is None:
             return
@@ -206,23 +227,25 @@ class Runner:
     def _broke(self, error: Exception) -> None:
         """Empty the engine; nobody knows which row was at fault, so each is given back."""
         cause = brief(error)
-        fatal = is_fatal(error)
+        self._failures += 1
+        fatal = is_fatal(error) or self._failures > MOST_FAILURES
         log.error("engine failed", cause=cause, fatal=fatal, exc_info=error)
         victims, self._outboxes = self._outboxes, {}
-        if not fatal:
-            fatal = not self._empty_engine(victims)
-        if fatal:
+        waiting = [wanted.outbox for adds in self._leaving.values() for wanted in adds]
+        if fatal or not self._empty_engine(victims):
+            fatal = True
             self._broken = cause
             self._running = False
+            self._on_fatal(cause)  # before the news, so that no thread claims another ask
         for outbox in victims.values():
             outbox.put(Broke(cause, fatal))
-        if fatal:
-            self._on_fatal(cause)
+        for outbox in waiting if fatal else ():
+            outbox.put(LetGo())
 
     def _empty_engine(self, ask_ids: dict[str, Outbox]) -> bool:
         try:
             for ask_id in ask_ids:
-                self._engine.cancel(ask_id)
+                self._dismiss(ask_id)
         except Exception as error:
             log.error("engine cannot be emptied", cause=brief(error))
             return False

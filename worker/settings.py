@@ -26,6 +26,8 @@ class WorkerSettings(BaseSettings):
     kv_limit_bytes: int | None = Field(
         None, ge=2**20, description="Most bytes of all KV caches; default: what the device leaves."
     )
+    feature_cache_bytes: int = Field(2**28, ge=0, description="Vision features kept by picture.")
+    prefix_cache_bytes: int = Field(2**29, ge=0, description="Prefilled picture sets kept.")
     picture_most_pixels: int = Field(40_000_000, ge=1)
 
     token_interval_ms: float = Field(
