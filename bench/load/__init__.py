@@ -1,0 +1,1 @@
+"""What the service adds round the engine: latency, throughput, and the floors beside them."""
