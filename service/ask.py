@@ -9,7 +9,7 @@ import re
 import time
 import uuid
 from contextlib import aclosing
-from typing import Annotated, Any
+from typing import Any
 
 import structlog
 from anyio import to_thread
@@ -17,36 +17,30 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 
 from service import dispatch, events, intake
+from service.caller import TheCaller, TheDesk, may, paced
 from service.desk import Desk
 from service.dispatch import Entry, Events, Wanted
 from service.images import Picture, Raw, check
 from service.intake import Incoming, Named
+from service.keys import Key
 from service.openapi import ASK_DOCUMENT
 from service.problems import Problem, from_failed
 from service.refusals import HUNG_UP
 from service.settings import Settings
+from service.shelf import Note
 from wire.messages import Ask, Done, Failed, ImagePart, TextPart, Timings, Turn
 
 TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
-router = APIRouter()
+router = APIRouter(dependencies=[Depends(may("ask"))])
 log = structlog.get_logger(__name__)
 
 
-def desk_of(request: Request) -> Desk:
-    """The live objects of this gateway."""
-    desk: Desk = request.app.state.desk
-    return desk
-
-
-TheDesk = Annotated[Desk, Depends(desk_of)]
-
-
-@router.post("/v1/ask", operation_id="ask", **ASK_DOCUMENT)
-async def ask(request: Request, desk: TheDesk) -> Response:
+@router.post("/v1/ask", operation_id="ask", dependencies=[Depends(paced)], **ASK_DOCUMENT)
+async def ask(request: Request, desk: TheDesk, key: TheCaller) -> Response:
     """Ask one question about one or more pictures."""
     came_at = time.perf_counter()
-    wanted, streams = await prepare(request, desk)
+    wanted, streams = await prepare(request, desk, key)
     entry = await dispatch.enter(desk, wanted)
     if not streams:
         return await answer_whole(request, desk, entry, came_at)
@@ -54,20 +48,40 @@ async def ask(request: Request, desk: TheDesk) -> Response:
     return events.respond(following, entry.ask_id, desk.settings.ping_seconds, headers_of(entry))
 
 
-async def prepare(request: Request, desk: Desk) -> tuple[Wanted, bool]:
+async def prepare(request: Request, desk: Desk, key: Key) -> tuple[Wanted, bool]:
     """Everything before the ledger: read, check, build; and whether to stream."""
     settings = desk.settings
     incoming = await intake.read(request, settings)
     deadline = time.time() + timeout_seconds(incoming.params.timeout_seconds, settings)
-    raws = [item for item in incoming.items if isinstance(item, Raw)]
+    pictures = await checked(desk, [item for item in incoming.items if isinstance(item, Raw)])
+    await known(desk, key.owner, [item for item in incoming.items if isinstance(item, Named)])
+    message = build(incoming, pictures, deadline, request.headers.get("traceparent"))
+    streams = incoming.params.stream or wants_events(request)
+    wanted = Wanted(message, pictures, key.owner, incoming.params.cache, key.max_open_asks)
+    return wanted, streams
+
+
+async def checked(desk: Desk, raws: list[Raw]) -> list[Picture]:
+    """Pictures that are sound; at most `decode_threads` asks are looked at at once."""
     try:
-        pictures = await to_thread.run_sync(check, raws, settings, limiter=desk.decoding)
+        return await to_thread.run_sync(check, raws, desk.settings, limiter=desk.decoding)
     except Problem as problem:
         desk.metrics.media_rejected.labels(problem.code).inc()
         raise
-    message = build(incoming, pictures, deadline, request.headers.get("traceparent"))
-    streams = incoming.params.stream or wants_events(request)
-    return Wanted(message, pictures, cache=incoming.params.cache), streams
+
+
+async def known(desk: Desk, tenant: str, named: list[Named]) -> dict[str, Note]:
+    """Notes of pictures that the asker names by hash, having sent them before."""
+    notes = await desk.shelf.find(tenant, [picture.digest for picture in named])
+    for picture in named:
+        if picture.digest not in notes:
+            raise Problem(
+                "bad_image",
+                f"Picture {picture.index + 1}: this id is not (or no longer) stored; send its bytes.",
+                field=picture.field,
+                image_index=picture.index,
+            )
+    return notes
 
 
 def timeout_seconds(chosen: float | None, settings: Settings) -> float:

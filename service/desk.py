@@ -13,8 +13,11 @@ from typing import Any
 import structlog
 from anyio import CapacityLimiter
 
+from service.keys import Keys
 from service.metrics import Metrics
+from service.pace import Pace
 from service.settings import Settings
+from service.shelf import Shelf
 from wire.answers import AsyncAnswers
 from wire.errors import StoreUnavailable
 from wire.ledger import AsyncLedger
@@ -37,6 +40,9 @@ class Desk:
         self.mailbox = AsyncMailbox(self.store)
         self.answers = AsyncAnswers(self.store)
         self.queue = Queue(settings)
+        self.shelf = Shelf(self.store, self.mailbox)
+        self.pace = Pace(self.store)
+        self.keys = Keys(settings.api_keys_file) if settings.api_keys_file else None
         self.decoding = CapacityLimiter(settings.decode_threads)
         self.inflight = 0
         self._workers = AsyncFleet(self.store)

@@ -38,6 +38,7 @@ class Wanted:
     pictures: Sequence[Picture] = ()
     tenant: str = ""
     cache: CacheMode = "use"
+    max_open: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,6 @@ async def enter(desk: Desk, wanted: Wanted) -> Entry:
     if desk.inflight >= limit:
         detail = f"This gateway works for {limit} asks already; try again shortly."
         raise Problem("overloaded", detail, limit=limit)
-    fresh = {picture.digest: picture for picture in wanted.pictures}
     try:
         async with asyncio.timeout(DOOR_SECONDS):
             fleet = await desk.fleet()
@@ -66,11 +66,9 @@ async def enter(desk: Desk, wanted: Wanted) -> Entry:
             if stored is not None:
                 desk.metrics.cache.labels("hit").inc()
                 return Entry(wanted, wanted.ask.ask_id, key, "hit", stored)
-            missing = await desk.mailbox.missing(fresh)
     except TimeoutError:
         raise StoreUnavailable("Redis is too slow") from None
-    for digest in missing:
-        await desk.mailbox.put_picture(fresh[digest].data, digest)
+    await desk.shelf.put(wanted.tenant, wanted.pictures)
     flight = key if wanted.cache == "use" else None
     entry = await _submit(desk, wanted, key, flight, fleet)
     desk.metrics.cache.labels(entry.result).inc()
@@ -98,7 +96,7 @@ async def _submit(
     time_left = wanted.ask.deadline - time.time()
     room = Room(
         max_open=settings.max_queued_asks,
-        max_open_per_tenant=settings.max_queued_asks_per_tenant,
+        max_open_per_tenant=wanted.max_open or settings.max_queued_asks,
         max_wait_seconds=max(0.0, time_left),
         slots=fleet.slots,
         service_seconds=fleet.service_seconds,

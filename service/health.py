@@ -8,7 +8,7 @@ from typing import Literal
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
-from service.ask import TheDesk
+from service.caller import TheDesk
 from service.desk import Desk
 from service.openapi import problem_responses
 from service.problems import Problem

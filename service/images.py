@@ -52,7 +52,7 @@ class Raw:
         self, detail: str, limit: float | None = None, actual: float | None = None
     ) -> Problem:
         """The problem of this picture."""
-        detail = f"Picture {self.index}: {detail}"
+        detail = f"Picture {self.index + 1}: {detail}"
         return Problem("bad_image", detail, self.field, self.index, limit, actual)
 
 
@@ -63,6 +63,7 @@ class Picture:
     digest: str
     width: int
     height: int
+    media_type: str
     data: bytes
 
 
@@ -173,6 +174,7 @@ def _decode(raw: Raw) -> Picture:
     try:
         with Image.open(BytesIO(raw.data), formats=FORMATS) as image:
             width, height = image.size
+            media_type = image.get_format_mimetype() or "application/octet-stream"
             if _orientation(image) in SIDEWAYS:
                 width, height = height, width
             # A JPEG is read to its end all the same, into a 64th of the memory.
@@ -182,7 +184,7 @@ def _decode(raw: Raw) -> Picture:
         detail = "its data is damaged or cut off. Send the whole file."
         raise raw.refusal(detail) from None
     digest = hashlib.sha256(raw.data).hexdigest()
-    return Picture(digest, width, height, raw.data)
+    return Picture(digest, width, height, media_type, raw.data)
 
 
 def _orientation(image: Image.Image) -> int:

@@ -184,7 +184,7 @@ def _text_part(form: FormData, name: str) -> str | None:
 async def _file_part(part: UploadFile | str, index: int) -> Raw:
     field = f"/images/{index}"
     if isinstance(part, str):
-        detail = f"Picture {index}: send it as a file part, with a file name."
+        detail = f"Picture {index + 1}: send it as a file part, with a file name."
         raise Problem("bad_request", detail, field=field, image_index=index)
     return Raw(await part.read(), index, field)
 

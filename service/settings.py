@@ -28,15 +28,14 @@ class Settings(WireSettings):
     max_image_bytes: int = Field(20 * MIB, gt=0, description="Largest picture, as sent.")
     max_image_pixels: int = Field(40_000_000, gt=0, description="Most pixels of one picture.")
     max_ask_pixels: int = Field(256_000_000, gt=0, description="Most pixels of one ask.")
-    min_image_side_pixels: int = Field(4, ge=1, description="Shortest side of a picture.")
-    max_image_aspect: float = Field(50, ge=1, description="Longest side over shortest side.")
+    min_image_side_pixels: int = Field(8, ge=1, description="Shortest side of a picture.")
+    max_image_aspect: float = Field(16, ge=1, description="Longest side over shortest side.")
     max_text_chars: int = Field(32_000, gt=0, description="Most characters of all texts.")
     decode_threads: int = Field(2, ge=1, description="Pictures that are decoded at once.")
 
     default_timeout_seconds: float = Field(60, gt=0)
     max_timeout_seconds: float = Field(600, gt=0)
     max_queued_asks: int = Field(1000, ge=1, description="Asks that may wait for a worker.")
-    max_queued_asks_per_tenant: int = Field(1000, ge=1)
     max_inflight_asks: int = Field(512, ge=1, description="Asks one gateway waits for at once.")
     fleet_fresh_seconds: float = Field(
         0.5, ge=0, description="How long the list of live workers is used before it is read again."

@@ -23,12 +23,15 @@ from wire.workers import Card, Heartbeat
 Step = Token | Done | Failed | float
 Script = Callable[[Ask], Iterator[Step]]
 FACTS = {
-    "context_tokens": 4096,
+    "context": 4096,
+    "name": "pocket",
+    "revision": "r1",
     "layers": 6,
     "kv_bytes_per_token": 6144,
-    "tile_pixels": 64,
-    "patch_pixels": 16,
-    "grid_pinpoints": [[64, 64], [64, 128], [128, 64], [128, 128]],
+    "tile": 64,
+    "base_tokens": 16,
+    "patch": 16,
+    "pinpoints": [[64, 64], [64, 128], [128, 64], [128, 128]],
 }
 
 

@@ -1,0 +1,72 @@
+"""Who is asking: the key of a request, checked for its scope and its pace. Deny by default.
+
+A dependency of routers, never a look at a path: what the URL says decides nothing here. Without
+a file of keys everybody is the same caller.
+"""
+
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import Depends, Request, Security
+from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+
+from service.desk import Desk
+from service.keys import ANYBODY, Key, Scope
+from service.problems import Problem
+
+BEARER = HTTPBearer(auto_error=False, scheme_name="Bearer")
+HEADER = APIKeyHeader(name="X-API-Key", auto_error=False, scheme_name="Key")
+Bearer = Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)]
+Header = Annotated[str | None, Security(HEADER)]
+
+
+def desk_of(request: Request) -> Desk:
+    """The live objects of this gateway."""
+    desk: Desk = request.app.state.desk
+    return desk
+
+
+TheDesk = Annotated[Desk, Depends(desk_of)]
+
+
+def caller(desk: TheDesk, bearer: Bearer, header: Header) -> Key:
+    """Whose request this is; Problem `unauthorized` when nobody's."""
+    if desk.keys is None:
+        return ANYBODY
+    given = bearer.credentials if bearer is not None else header
+    key = desk.keys.find(given) if given else None
+    if key is None:
+        raise Problem(
+            "unauthorized",
+            "Send a known key as `Authorization: Bearer <key>` or `X-API-Key: <key>`.",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+    return key
+
+
+TheCaller = Annotated[Key, Depends(caller)]
+
+
+def may(scope: Scope) -> Callable[[Key], Key]:
+    """A dependency that lets only keys with this scope pass."""
+
+    def allowed(key: TheCaller) -> Key:
+        if scope not in key.scopes:
+            raise Problem("forbidden", f"Use a key with the scope `{scope}`; this one lacks it.")
+        return key
+
+    return allowed
+
+
+async def paced(desk: TheDesk, key: TheCaller) -> None:
+    """Take one ask out of the key's pace; Problem `rate_limited` when it is used up."""
+    if key.asks_per_minute is None:
+        return
+    wait = await desk.pace.wait_seconds(key.name, key.asks_per_minute, key.burst)
+    if wait > 0:
+        raise Problem(
+            "rate_limited",
+            f"This key may ask {key.asks_per_minute:g} times a minute; send it again later.",
+            limit=key.asks_per_minute,
+            headers={"Retry-After": str(int(wait) + 1)},
+        )
