@@ -57,7 +57,8 @@ RUN python -m pip --python /opt/venv/bin/python install '.[service]'
 COPY service /app/service
 COPY wire /app/wire
 COPY deploy/probe.py /app/probe.py
-RUN /opt/venv/bin/python -m compileall -q /app
+# whatever the builder's umask was, uid 10001 must be able to read it
+RUN chmod -R a+rX /app && /opt/venv/bin/python -m compileall -q /app
 
 FROM runtime AS service
 LABEL org.opencontainers.image.title="myopia-service" \
@@ -86,7 +87,7 @@ COPY wire /app/wire
 COPY myopia /app/myopia
 COPY pocket /app/pocket
 COPY deploy/probe.py deploy/fetch_model.py /app/
-RUN /opt/venv/bin/python -m compileall -q /app && mkdir /models
+RUN chmod -R a+rX /app && /opt/venv/bin/python -m compileall -q /app && mkdir /models
 
 FROM runtime AS worker
 LABEL org.opencontainers.image.title="myopia-worker" \
