@@ -10,7 +10,7 @@ import { hideKept, paintAgain, showKept } from "./kept.js";
 import { mainKnobs, restKnobs } from "./knobs.js";
 import { Pictures } from "./pictures.js";
 import { Run } from "./run.js";
-import { askIn, curlOf, linkOf, pythonOf, showShare } from "./share.js";
+import { askIn, curlOf, fileOf, linkOf, pythonOf, showShare } from "./share.js";
 import { showSheet } from "./sheet.js";
 import { watchState } from "./status.js";
 
@@ -38,7 +38,7 @@ async function open() {
   watchState(() => { pictures.retry(); changed(); });
   offerExamples(pictures, fill);
   openLink();
-  document.documentElement.dataset.open = "true";
+  document.documentElement.dataset.open = String(Math.round(performance.now()));
 }
 
 const defaultsOf = (schema) => Object.fromEntries(Object.entries(schema.properties).map(([name, field]) => [name, field.default]));
@@ -140,14 +140,25 @@ async function share() {
   if (!isReady()) return;
   await pictures.stored();
   const body = bodyOf(knobs.values());
-  const named = pictures.list.map(({ id, name }) => ({ id, name }));
-  if (!model) model = await call("GET", "/v1/models").then((answer) => answer.json()).then((told) => told.data[0]?.id || "").catch(() => "");
+  const { list } = pictures;
+  if (!model) model = await modelName();
   const forms = [
-    { title: "curl", hint: "in any shell", text: curlOf(body, named) },
-    { title: "Python", hint: "with the openai package, beside the pictures", text: pythonOf(body, named, model) },
+    { title: "curl", hint: "in any shell", text: curlOf(body, list) },
+    { title: "Python", hint: "with the openai package, beside the pictures", text: pythonOf(body, list, model) },
   ];
-  if (named.every(({ id }) => id)) forms.unshift({ title: "Link", hint: "works as long as the service keeps the pictures", text: linkOf({ ...body, images: named, compare: compare.state() }) });
+  const link = await linkOf({ ...body, compare: compare.state() }, list);
+  if (link) forms.unshift({ title: "Link", hint: list.some(({ id, example }) => id && !example) ? "works while the service keeps the pictures" : "carries the pictures too", text: link });
   showShare(forms);
+}
+
+/** What a client has to call the model; empty where nobody knows now. */
+async function modelName() {
+  try {
+    const told = await (await call("GET", offers("/v1/models") ? "/v1/models" : "/readyz")).json();
+    return told.model || told.data?.[0]?.id || "";
+  } catch {
+    return "";
+  }
 }
 
 async function openLink() {
@@ -156,20 +167,14 @@ async function openLink() {
   history.replaceState(null, "", "/");
   const { question, images, pruning = {}, generation = {}, compare: other, ...top } = linked;
   const lost = [];
-  const files = await Promise.all(images.map(async ({ id, name }, at) => fileOf(id, name).catch(() => lost.push(at + 1) && null)));
+  const files = await Promise.all(images.map((image, at) => fileOf(image).catch(() => { lost.push(at + 1); return null; })));
   pictures.clear();
-  pictures.add(files.filter(Boolean));
+  files.forEach((file, at) => file && pictures.add([file], { example: Boolean(images[at].example) }));
   find("question").value = question;
   knobs.set(pruning);
   rest.set({ top, pruning, generation });
   compare.set(other);
-  if (lost.length) find("faults").append(el("li", {}, `The service no longer keeps picture ${lost.join(", ")} of this link. Add ${lost.length > 1 ? "them" : "it"} again.`));
-}
-
-async function fileOf(id, name) {
-  const answer = await call("GET", `/v1/images/${id}`);
-  const blob = await answer.blob();
-  return new File([blob], name || "picture", { type: blob.type });
+  if (lost.length) find("left-out").textContent = `The service no longer keeps picture ${lost.join(", ")} of this link. Add ${lost.length > 1 ? "them" : "it"} again.`;
 }
 
 function dressUp() {

@@ -17,7 +17,7 @@ export function takeIn(pictures) {
     if (left) told.push(`${left} left out, 64 is the most`);
     if (skipped) told.push(`${plural(skipped, "file")} left out, not a picture`);
     say(told.join("; "));
-    if (left || skipped) find("faults").prepend(el("li", {}, told.slice(1).join("; ")));
+    find("left-out").textContent = told.slice(1).join("; ");
   }
 
   find("drop").addEventListener("click", choose);
@@ -53,7 +53,7 @@ export async function offerExamples(pictures, fill) {
     const use = async () => {
       const blobs = await Promise.all(files.map(async (name) => new File([await (await fetch(`/web/examples/${name}`)).blob()], name, { type: "image/png" })));
       pictures.clear();
-      pictures.add(blobs);
+      pictures.add(blobs, { example: true });
       fill({ question, options: options || [] });
     };
     const label = el("span", {}, question, el("small", {}, `${title} · ${plural(files.length, "picture")}`));

@@ -26,7 +26,7 @@ export function mainKnobs(place, schema, letter, changed) {
     const min = field.exclusiveMinimum === undefined ? field.minimum : field.step;
     const attributes = { min, max: field.maximum, step: field.step, "aria-describedby": `${id}-help` };
     const range = el("input", { type: "range", id, ...attributes, on: { input: () => take(name, Number(range.value)) } });
-    const number = el("input", { type: "number", ...attributes, step: "any", "aria-label": `${name}, exact`, on: { change: () => take(name, Number(number.value)) } });
+    const number = el("input", { type: "number", ...attributes, step: "any", "aria-label": `${name}, exact`, id: `${id}-exact`, on: { change: () => take(name, Number(number.value)) } });
     const show = (value) => {
       range.value = value;
       number.value = value;

@@ -9,14 +9,16 @@ const SENDING_AT_ONCE = 4;
 export class Pictures extends EventTarget {
   #waiting = [];
   #sending = 0;
+  #made = 0;
   list = [];
   canStore = true; // whether the service has /v1/images; without it pictures ride in the ask
 
-  /** Adds files (or blobs with a name) at the end; returns how many did not fit. */
-  add(files, known = []) {
+  /** Adds files at the end; `example`: they are our own, by name. Returns how many did not fit. */
+  add(files, { example = false } = {}) {
     const room = MOST - this.list.length;
-    [...files].slice(0, room).forEach((file, at) => {
-      const picture = { key: crypto.getRandomValues(new Uint32Array(1))[0], file, name: file.name || "pasted", url: URL.createObjectURL(file), id: known[at] || null, tokens: null, fault: null, busy: false, width: 0, height: 0 };
+    [...files].slice(0, room).forEach((file) => {
+      const name = file.name || "pasted.png";
+      const picture = { key: (this.#made += 1), file, name, example, url: URL.createObjectURL(file), id: null, tokens: null, fault: null, busy: false };
       this.list.push(picture);
       this.#waiting.push(picture);
     });
@@ -94,7 +96,7 @@ export class Pictures extends EventTarget {
       const form = new FormData();
       form.append("image", picture.file, picture.name);
       const told = await (await call("POST", "/v1/images", { body: form })).json();
-      Object.assign(picture, { id: told.id, tokens: told.tokens ?? null, width: told.width, height: told.height, fault: null });
+      Object.assign(picture, { id: told.id, tokens: told.tokens ?? null, fault: null });
     } catch (trouble) {
       picture.fault = { code: trouble.code || "internal", detail: trouble.message };
       this.dispatchEvent(new CustomEvent("fault", { detail: { picture, trouble } }));

@@ -1,25 +1,48 @@
 // The ask in three forms to take away: a link, a curl command, a Python script.
 
-import { key } from "./api.js";
+import { call, key } from "./api.js";
 import { el, find, say } from "./dom.js";
 
 const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 const origin = () => location.origin;
 
-/** The ask as a link to this page; pictures by their ids, so they are shown while the store has them. */
-export function linkOf(ask) {
-  const text = JSON.stringify(ask);
-  const binary = Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte)).join("");
-  return `${origin()}/#ask=${btoa(binary).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "")}`;
+// Chromium takes 2 MB of address, Firefox 1 MB, chats much less.
+const MOST_BYTES_IN_LINK = 90_000;
+
+/** The ask as a link to this page, or null where its pictures are too large to travel in one. */
+export async function linkOf(ask, pictures) {
+  const images = await Promise.all(pictures.map(carried));
+  if (images.some((image) => image === null)) return null;
+  const text = JSON.stringify({ ...ask, images });
+  const link = `${origin()}/#ask=${packed(new TextEncoder().encode(text))}`;
+  return link.length > 2 * MOST_BYTES_IN_LINK ? null : link;
 }
+
+/** A picture in a link: an example by name, a stored one by id, else its bytes while it is small. */
+async function carried({ file, id, name, example }) {
+  if (example) return { name, example };
+  if (id) return { name, id };
+  if (file.size > MOST_BYTES_IN_LINK) return null;
+  return { name, data: packed(new Uint8Array(await file.arrayBuffer())), type: file.type };
+}
+
+/** The picture that a link carries, as a File; throws where nobody has it any more. */
+export async function fileOf({ name, example, id, data, type }) {
+  if (data) return new File([unpacked(data)], name, { type });
+  const answer = example ? await call("GET", `/web/examples/${encodeURIComponent(name)}`) : await call("GET", `/v1/images/${id}`);
+  const blob = await answer.blob();
+  return new File([blob], name || "picture", { type: blob.type });
+}
+
+const packed = (bytes) => btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join("")).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
+const unpacked = (text) => Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (letter) => letter.charCodeAt(0));
 
 /** What `linkOf` packed, or null where the address carries no (readable) ask. */
 export function askIn(hash) {
-  const packed = hash.match(/^#ask=([\w-]+)$/)?.[1];
-  if (!packed) return null;
+  const said = hash.match(/^#ask=([\w-]+)$/)?.[1];
+  if (!said) return null;
   try {
-    const binary = atob(packed.replaceAll("-", "+").replaceAll("_", "/"));
-    const ask = JSON.parse(new TextDecoder().decode(Uint8Array.from(binary, (letter) => letter.charCodeAt(0))));
+    const ask = JSON.parse(new TextDecoder().decode(unpacked(said)));
     return Array.isArray(ask.images) && typeof ask.question === "string" ? ask : null;
   } catch {
     return null;

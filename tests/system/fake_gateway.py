@@ -122,7 +122,7 @@ def done(body: dict[str, Any], answer: str) -> dict[str, Any]:
     }
 
 
-def fake(script: Script) -> FastAPI:
+def fake(script: Script) -> FastAPI:  # noqa: PLR0915 - one route after another
     app = FastAPI()
     app.include_router(page.router)
     document = create_app(Settings()).openapi()
@@ -164,6 +164,16 @@ def fake(script: Script) -> FastAPI:
             return problem(404, "not_found", "No such picture.")
         data, kind = script.pictures[name]
         return Response(data, media_type=kind)
+
+    @app.post("/v1/estimate")
+    async def estimate(request: Request) -> Response:
+        if refused := locked(request):
+            return refused
+        body = await request.json()
+        tokens = 64 * len(body["images"])
+        sizes = {str(budget): int(tokens * budget * 2048) for budget in (0.1, 0.2, 0.5, 1.0)}
+        told = {"image_tokens": tokens, "text_tokens": 14, "fits": tokens < 4000, "kv_bytes": sizes}
+        return JSONResponse({**told, "expected_wait_seconds": 2.5})
 
     @app.get("/v1/asks/{ask_id}")
     async def look(ask_id: str) -> Response:
