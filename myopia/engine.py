@@ -25,6 +25,8 @@ from myopia.sizes import EngineConfig, EngineStats, kv_bytes_of
 from myopia.slots import Slots
 from myopia.vision import Vision
 
+__all__ = ["Engine", "EngineConfig", "EngineStats"]
+
 
 class Engine:
     """Answers requests on one checkpoint; the only owner of its device memory."""

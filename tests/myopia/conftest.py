@@ -10,8 +10,8 @@ from tests.myopia.tiny import write_tiny
 
 @pytest.fixture(scope="session", autouse=True)
 def _few_threads() -> None:
-    """Tiny tensors lose more to thread hand-over than they gain."""
-    torch.set_num_threads(2)
+    """Tiny tensors lose more to thread hand-over than they gain, most of all on a busy machine."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
