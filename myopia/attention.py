@@ -1,8 +1,9 @@
 """The one door between transformers' attention layers and us.
 
 `register` teaches transformers the implementation name `myopia`. A forward pass made inside
-`attending(call)` hands every layer's q, k, v to `call`; outside of it the layer runs plain SDPA.
-The call in force is a context variable: two threads with different calls never mix.
+`attending(call)` hands every layer's q, k, v to `call`; a cache may `hand_over` the one attention
+that follows its update; anything else runs plain SDPA. The call in force is a context variable:
+two threads with different calls never mix.
 Nothing here knows which model, which policy, or what is kept.
 """
 
@@ -47,6 +48,19 @@ def attending(call: AttentionCall) -> Iterator[None]:
         _CALL.reset(token)
 
 
+_NEXT: ContextVar[tuple[torch.Tensor, AttentionCall] | None] = ContextVar(
+    "myopia_next_attention", default=None
+)
+
+
+def hand_over(key: torch.Tensor, call: AttentionCall) -> None:
+    """Route the next attention of this thread through `call`, if it attends to this very `key`.
+
+    A layer calls its cache's `update` right before its attention, with what `update` returned.
+    """
+    _NEXT.set((key, call))
+
+
 def myopia_attention(  # noqa: PLR0913, PLR0917 - the shape of transformers' attention interface
     module: torch.nn.Module,
     query: torch.Tensor,
@@ -57,8 +71,12 @@ def myopia_attention(  # noqa: PLR0913, PLR0917 - the shape of transformers' att
     scaling: float | None = None,
     **kwargs: Any,  # noqa: ANN401
 ) -> tuple[torch.Tensor, None]:
-    """Attend by the call in force, or by SDPA where there is none."""
-    call = _CALL.get()
+    """Attend as handed over, else by the call in force, or by SDPA where there is none."""
+    call, note = _CALL.get(), _NEXT.get()
+    if note is not None:
+        _NEXT.set(None)
+        if note[0] is key:
+            call = note[1]
     if call is None:
         output, _ = sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs

@@ -1,6 +1,6 @@
-"""A LLaVA-NeXT small enough to ship: it draws pictures, asks about them, trains, keeps its weights.
+"""A LLaVA-NeXT small enough to ship: draws pictures, asks about them, trains, keeps its weights.
 
-Importing this package is cheap: it knows where the weights lie and imports neither torch nor transformers.
+Importing this package is cheap: it knows where the weights lie and imports no torch.
 """
 
 from pathlib import Path

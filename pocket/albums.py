@@ -1,4 +1,4 @@
-"""Albums: a dozen scenes made to be asked about together, some of them short stories of change or movement.
+"""Albums: a dozen scenes to be asked about together, some of them tales of change or movement.
 
 Knows nothing of wordings, tiles or models.
 """
@@ -98,9 +98,7 @@ def _movement(rng: np.random.Generator, length: int, base: int) -> tuple[list[Sc
         x = along if dx else mover.x + drift
         y = along if dy else mover.y + drift
         scenes.append(replace(scene, things=(at(mover, x, y), *scene.things[1:])))
-    steps = [
-        Step(base + i, base + j, what, 0) for i in range(length) for j in range(i + 1, length)
-    ]
+    steps = [Step(base + i, base + j, what, 0) for i in range(length) for j in range(i + 1, length)]
     return scenes, steps
 
 
@@ -160,8 +158,21 @@ def _series(rng: np.random.Generator) -> Album:
     return Album(tuple(scenes), tuple(steps))
 
 
-def sample_album(seed: int) -> Album:
+def _crowd(rng: np.random.Generator) -> Album:
+    """Pictures full of things, for the vision stage only: five times more to learn per tile."""
+    scenes = []
+    for _ in range(PICTURES):
+        colors = [str(c) for c in rng.choice(COLORS, size=3, replace=False)]
+        count = int(rng.integers(6, 12))
+        wanted = [(sample_kind(rng, 0.4), str(rng.choice(colors))) for _ in range(count)]
+        scenes.append(sample_scene(wanted, rng, largest=0.3))
+    return Album(tuple(scenes), ())
+
+
+def sample_album(seed: int, crowded: bool = False) -> Album:
     """The album with that number: loose pictures, a grid of rivals, or series."""
     rng = np.random.default_rng([seed, 20260])
+    if crowded:
+        return _crowd(rng)
     kind = rng.choice(3, p=[0.35, 0.4, 0.25])
     return (_loose, _grid, _series)[int(kind)](rng)

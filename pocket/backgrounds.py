@@ -26,7 +26,9 @@ class Background:
 
 
 def _muted(rng: np.random.Generator) -> Rgb:
-    light = rng.choice([rng.uniform(0, 255), rng.uniform(170, 255), 255.0, 0.0], p=[0.5, 0.32, 0.13, 0.05])
+    light = rng.choice(
+        [rng.uniform(0, 255), rng.uniform(170, 255), 255.0, 0.0], p=[0.5, 0.32, 0.13, 0.05]
+    )
     tint = rng.normal(0, 1, 3) * rng.choice([0.0, 12.0, 26.0], p=[0.3, 0.4, 0.3])
     r, g, b = (int(v) for v in np.clip(light + tint - tint.mean(), 0, 255))
     return r, g, b

@@ -1,6 +1,6 @@
-"""Draws albums into shards on disk, ahead of training; `python -m pocket.gallery FOLDER FIRST COUNT`.
+"""Draws albums into shards on disk: `python -m pocket.gallery FOLDER FIRST COUNT`.
 
-A shard holds tiles, patch labels and scenes of `ALBUMS` albums. Knows nothing of models or wordings.
+A shard holds tiles, patch labels and scenes of its albums. Knows nothing of models or wordings.
 """
 
 import pickle
@@ -18,11 +18,12 @@ from pocket.labels import label
 from pocket.tiles import cut
 
 ALBUMS = 40
+CROWDED = 10_000  # shards from this number on are crowded: for the vision stage only
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """Pictures of one shard; `start[i]` is the first tile of picture i, `start[-1]` the number of tiles."""
+    """Pictures of one shard; `start[i]` is the first tile of picture i, `start[-1]` counts tiles."""
 
     tiles: NDArray[np.uint8]  # (tiles, TILE, TILE, 3), memory-mapped
     kind: NDArray[np.int8]  # (tiles, PER_TILE)
@@ -43,7 +44,7 @@ def draw_shard(folder: Path, number: int) -> None:
     target = shard_folder(folder, number)
     if target.exists():
         return
-    albums = [sample_album(number * ALBUMS + i) for i in range(ALBUMS)]
+    albums = [sample_album(number * ALBUMS + i, number >= CROWDED) for i in range(ALBUMS)]
     scenes = [scene for album in albums for scene in album.scenes]
     tiles = [cut(draw(scene)) for scene in scenes]
     labels = [label(scene) for scene in scenes]
@@ -69,13 +70,15 @@ def open_shard(folder: Path, number: int) -> Shard:
         for name in ("kind", "color", "thing", "center", "start")
     }
     tiles = np.load(place / "tiles.npy", mmap_mode="r")
-    albums = pickle.loads((place / "albums.pickle").read_bytes())
+    albums = pickle.loads((place / "albums.pickle").read_bytes())  # noqa: S301 - our own files
     return Shard(tiles=tiles, albums=albums, **loaded)
 
 
 def drawn(folder: Path) -> list[int]:
     """Numbers of the shards that are ready."""
-    return sorted(int(p.name) for p in folder.iterdir() if p.name.isdigit()) if folder.exists() else []
+    return (
+        sorted(int(p.name) for p in folder.iterdir() if p.name.isdigit()) if folder.exists() else []
+    )
 
 
 if __name__ == "__main__":

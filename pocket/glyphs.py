@@ -41,7 +41,9 @@ def _draw_cell(face: ImageFont.FreeTypeFont, digit: int) -> Image.Image:
     scale = CELL / max(ink.size)
     size = (max(1, round(ink.width * scale)), max(1, round(ink.height * scale)))
     cell = Image.new("L", (CELL, CELL))
-    cell.paste(ink.resize(size, Image.Resampling.LANCZOS), ((CELL - size[0]) // 2, (CELL - size[1]) // 2))
+    cell.paste(
+        ink.resize(size, Image.Resampling.LANCZOS), ((CELL - size[0]) // 2, (CELL - size[1]) // 2)
+    )
     return cell
 
 

@@ -18,6 +18,9 @@ from transformers import (
 from pocket.tokenizer import PATCH, PINPOINTS, TILE, build_processor
 from pocket.words import VOCABULARY
 
+# The stock class; transformers does not type its parts.
+Model = Any
+
 BOS, EOS, PAD, IMAGE = (VOCABULARY.index(t) for t in ("<s>", "</s>", "<pad>", "<image>"))
 
 
@@ -61,17 +64,17 @@ def build_config() -> LlavaNextConfig:
     )
 
 
-def build_model(seed: int) -> LlavaNextForConditionalGeneration:
+def build_model(seed: int) -> Model:
     """A fresh model with random weights."""
     torch.manual_seed(seed)
-    model: Any = LlavaNextForConditionalGeneration(build_config())
-    model.generation_config = GenerationConfig(
+    model: Model = LlavaNextForConditionalGeneration(build_config())
+    model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
         bos_token_id=BOS, eos_token_id=EOS, pad_token_id=PAD, do_sample=False, max_new_tokens=16
     )
-    return model  # type: ignore[no-any-return]
+    return model
 
 
-def export(model: LlavaNextForConditionalGeneration, folder: Path) -> None:
+def export(model: Model, folder: Path) -> None:
     """Write model and processor so that `from_pretrained(folder)` finds everything."""
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder, safe_serialization=True)

@@ -79,7 +79,9 @@ def _place(points: Points, half: float, angle: float, stretch: float) -> Points:
     c, s = math.cos(angle), math.sin(angle)
     wide = half * min(1.0, stretch)
     high = half * min(1.0, 1.0 / stretch)
-    return [(half + x * wide * c - y * high * s, half + x * wide * s + y * high * c) for x, y in points]
+    return [
+        (half + x * wide * c - y * high * s, half + x * wide * s + y * high * c) for x, y in points
+    ]
 
 
 def shape_mask(
@@ -108,7 +110,9 @@ def digit_mask(digit: int, face: int, width: float, angle: float, smooth: bool) 
     mask = glyph(digit, face)
     if angle:
         mask = mask.rotate(math.degrees(angle), Image.Resampling.BILINEAR)
-    mask = mask.resize((side, side), Image.Resampling.BOX if side < 64 else Image.Resampling.BILINEAR)
+    mask = mask.resize(
+        (side, side), Image.Resampling.BOX if side < 64 else Image.Resampling.BILINEAR
+    )
     if not smooth:
         mask = Image.fromarray(((np.asarray(mask) > 110) * np.uint8(255)).astype(np.uint8))
     return mask

@@ -147,10 +147,14 @@ def background_for(things: tuple[Thing, ...], rng: np.random.Generator) -> Backg
     return best
 
 
-def sample_scene(contents: list[tuple[Kind, str]], rng: np.random.Generator) -> Scene:
-    """A picture showing exactly these (kind, colour) pairs."""
+def sample_scene(
+    contents: list[tuple[Kind, str]], rng: np.random.Generator, largest: float = 1.0
+) -> Scene:
+    """A picture showing exactly these (kind, colour) pairs, none wider than `largest`."""
     width, height = sample_size(rng)
-    things = spread([sample_thing(k, c, rng) for k, c in contents], width, height, rng)
+    wanted = [sample_thing(k, c, rng) for k, c in contents]
+    wanted = [_moved(t, 0, 0, min(t.width, largest)) for t in wanted]
+    things = spread(wanted, width, height, rng)
     return Scene(
         width=width,
         height=height,

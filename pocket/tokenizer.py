@@ -37,7 +37,7 @@ CHAT_TEMPLATE = (
 
 def normalizer_rules() -> list[tuple[str, str]]:
     """(regular expression, replacement) pairs, applied in order to lower-cased text."""
-    rules = [("[\\s.?!:;\"()\\[\\]{}#*`~|\\\\^$\u2026\u00bf\u00a1-]+", " "), ("[\u2018\u2019]", "'")]
+    rules = [('[\\s.?!:;"()\\[\\]{}#*`~|\\\\^$\u2026\u00bf\u00a1-]+', " "), ("[\u2018\u2019]", "'")]
     rules += [(rf"\b(?:{spelled})\b", word) for word, spelled in SAME]
     rules += [(r"'s\b", " "), ("'", " ")]
     for k, ordinal in enumerate(ORDINALS, start=1):

@@ -12,8 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pocket.gallery import Shard, drawn, open_shard
+from pocket.gallery import CROWDED, Shard, drawn, open_shard
 from pocket.labels import NONE
+from pocket.model import Model
+from pocket.muon import Pair
 from pocket.runs import Clock, load_state, note, rate, save_state
 from pocket.words import COLORS, DIGITS, SHAPES, VOCABULARY
 
@@ -21,9 +23,10 @@ KIND_WORDS = [VOCABULARY.index(w) for w in (*SHAPES, *DIGITS, "background")]
 COLOR_WORDS = [VOCABULARY.index(w) for w in COLORS]
 SCALE = 4.0
 TILES_PER_STEP = 128
+PEAK = 2e-3
 
 
-def patch_features(model: Any, tiles: Tensor) -> Tensor:
+def patch_features(model: Model, tiles: Tensor) -> Tensor:
     """Projected patches of uint8 tiles (n, TILE, TILE, 3): (n, PER_TILE, hidden)."""
     pixels = tiles.permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
     hidden = model.model.vision_tower(pixel_values=pixels).last_hidden_state[:, 1:]
@@ -72,7 +75,7 @@ class TileFeed:
         self.folder = folder
         self.rng = np.random.default_rng(seed)
         self.shards: dict[int, tuple[Shard, np.ndarray]] = {}
-        self.turn: list[int] = []
+        self.turns: dict[bool, list[int]] = {False: [], True: []}
         self.looked = 0.0
 
     def _refresh(self) -> None:
@@ -84,22 +87,29 @@ class TileFeed:
                 shard = open_shard(self.folder, number)
                 busy = (shard.kind != NONE).any(1) | (self.rng.random(len(shard.kind)) < 0.12)
                 self.shards[number] = (shard, np.flatnonzero(busy))
-                self.turn += [number] * 12
+                self.turns[number >= CROWDED] += [number] * 8
         while not self.shards:
             time.sleep(1)
             self._refresh()
 
-    def batch(self, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """(tiles, kind, color, center) of `count` tiles from two shards."""
+    def _next(self, crowded: bool) -> int:
+        wanted = [n for n in self.shards if (n >= CROWDED) == crowded] or list(self.shards)
+        turn = self.turns[crowded]
+        if not turn:
+            turn += wanted * 4
+        return turn.pop(int(self.rng.integers(len(turn))))
+
+    def batch(self, count: int, crowded: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """(tiles, kind, color, center) of `count` tiles from two shards, a share of them crowded."""
         self._refresh()
         parts: list[tuple[np.ndarray, ...]] = []
         for _ in range(2):
-            if not self.turn:
-                self.turn = list(self.shards) * 4
-            number = self.turn.pop(int(self.rng.integers(len(self.turn))))
+            number = self._next(bool(self.rng.random() < crowded))
             shard, busy = self.shards[number]
             rows = np.sort(self.rng.choice(busy, size=count // 2, replace=False))
-            parts.append((shard.tiles[rows], shard.kind[rows], shard.color[rows], shard.center[rows]))
+            parts.append(
+                (shard.tiles[rows], shard.kind[rows], shard.color[rows], shard.center[rows])
+            )
         tiles, kind, color, center = (np.concatenate(p) for p in zip(*parts, strict=True))
         return (
             torch.from_numpy(tiles),
@@ -109,31 +119,49 @@ class TileFeed:
         )
 
 
-def train_vision(model: Any, gallery: Path, folder: Path, minutes: float, seed: int) -> None:
+@torch.no_grad()
+def whiten(model: Model, feed: TileFeed) -> None:
+    """Start the patch embedding as a whitening of real patches: their fine structure is faint otherwise."""
+    weight = model.model.vision_tower.embeddings.patch_embedding.weight
+    side = weight.shape[-1]
+    tiles = feed.batch(1024, 0.5)[0].permute(0, 3, 1, 2).float() / 127.5 - 1
+    patches = F.unfold(tiles, side, stride=side).transpose(1, 2).flatten(0, 1)
+    patches = patches - patches.mean(0)
+    strength, axes = torch.linalg.eigh(patches.T @ patches / len(patches))
+    keep = weight.shape[0]
+    whitening = axes[:, -keep:] / (strength[-keep:] + 0.1 * strength[-keep]).sqrt()
+    mixing = torch.linalg.qr(torch.randn(keep, keep))[0]
+    weight.copy_((whitening @ mixing).T.reshape(weight.shape) * 0.3)
+
+
+def train_vision(model: Model, gallery: Path, folder: Path, minutes: float, seed: int) -> None:
     """Run or resume stage 0 until its minutes are spent; the model is changed in place."""
     words = model.get_input_embeddings().weight
     loss_of = WordLoss(words.shape[1])
     parts = (model.model.vision_tower, model.model.multi_modal_projector, loss_of)
-    weights = [p for part in parts for p in part.parameters()]
-    optimizer = torch.optim.AdamW([*weights, words], lr=1e-3, betas=(0.9, 0.98), weight_decay=0.02)
+    weights = [p for part in parts for n, p in part.named_parameters() if "post_layernorm" not in n]
+    matrices = [p for p in weights if p.ndim == 2 and min(p.shape) > 32]
+    others = [p for p in weights if p.ndim != 2 or min(p.shape) <= 32]
+    optimizer = Pair(matrices, [*others, words], 1e-3)
+    feed = TileFeed(gallery, seed)
     before = load_state(folder / "vision.pt") or {"step": 0, "minutes": 0.0}
     if before["step"]:
         model.load_state_dict(before["model"])
         loss_of.load_state_dict(before["loss"])
         optimizer.load_state_dict(before["optimizer"])
+    else:
+        whiten(model, feed)
     clock, step = Clock(minutes, before["minutes"]), int(before["step"])
-    feed = TileFeed(gallery, seed + step)
-    index = torch.tensor(KIND_WORDS + COLOR_WORDS)
+    # the word table stays as it is, so that language layers can be trained meanwhile
+    table = words.detach()[torch.tensor(KIND_WORDS + COLOR_WORDS)]
     means: dict[str, float] = {}
     while clock.progress < 1:
-        for group in optimizer.param_groups:
-            group["lr"] = rate(clock.progress, step, 1.2e-3, 0.35)
-        tiles, kind, color, center = feed.batch(TILES_PER_STEP)
-        loss, numbers = loss_of(words[index], patch_features(model, tiles), kind, color, center)
-        optimizer.zero_grad(set_to_none=True)
+        tiles, kind, color, center = feed.batch(
+            TILES_PER_STEP, 0.85 if clock.progress < 0.7 else 0.5
+        )
+        loss, numbers = loss_of(table, patch_features(model, tiles), kind, color, center)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_([*weights, words], 1.0)
-        optimizer.step()
+        optimizer.step(rate(clock.progress, step, PEAK, 0.35))
         step += 1
         numbers["loss"] = loss.item()
         means = {k: 0.97 * means.get(k, v) + 0.03 * v for k, v in numbers.items()}

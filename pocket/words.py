@@ -10,13 +10,15 @@ DIGITS = tuple(str(d) for d in range(10))
 SPECIALS = ("<pad>", "<s>", "</s>", "<unk>", "<image>", "<q>", "<a>")
 
 NAMES = tuple(
-    """amber ruby cobalt ivory coral jade olive pearl onyx topaz opal garnet quartz flint maple cedar birch willow
-    aspen hazel clover fern lotus iris lily rose violet tulip daisy poppy falcon robin raven sparrow heron eagle owl
-    swan tiger lion bear wolf fox otter badger rabbit horse cat dog mouse whale dolphin salmon river lake ocean
-    island valley mountain forest meadow desert canyon harbor bridge tower castle garden window door table chair
-    lamp clock mirror basket bottle kettle hammer anchor rocket comet planet moon sun cloud rain snow thunder wind
-    storm apple banana cherry grape lemon mango peach pear plum melon pepper onion carrot tomato alice bob carol
-    dave eve frank grace henry alpha beta gamma delta omega sigma key code password secret token box room""".split()
+    """amber ruby cobalt ivory coral jade olive pearl onyx topaz opal garnet quartz flint maple
+    cedar birch willow aspen hazel clover fern lotus iris lily rose violet tulip daisy poppy
+    falcon robin raven sparrow heron eagle owl swan tiger lion bear wolf fox otter badger
+    rabbit horse cat dog mouse whale dolphin salmon river lake ocean island valley mountain
+    forest meadow desert canyon harbor bridge tower castle garden window door table chair
+    lamp clock mirror basket bottle kettle hammer anchor rocket comet planet moon sun cloud
+    rain snow thunder wind storm apple banana cherry grape lemon mango peach pear plum melon
+    pepper onion carrot tomato alice bob carol dave eve frank grace henry alpha beta gamma
+    delta omega sigma key code password secret token box room""".split()
 )
 
 # Things a user may name that are never drawn: the right answer about them is "no" or 0.
@@ -24,37 +26,43 @@ STRANGE_COLORS = ("orange", "pink", "brown", "gray")
 STRANGE_SHAPES = ("hexagon", "pentagon", "oval", "rectangle", "arrow", "crescent", "cube", "line")
 
 FUNCTION = tuple(
-    """image note value digit shape color object which what where how many is are there do in of on at to from
-    between and or with without a any show present contain change move describe count yes no left right up down
-    nothing position background size same both none word text none it its me you we i can could would please tell
-    say give name find see look at this these all each every only exactly just whether if true false answer
-    question following direction way thing kind type part side near top bottom middle center corner above below
-    over under next before after then when while by for has not but as so than more most less least few several
-    different total pair set list also too here was were be been will shall should did who whose why whom that
-    written last big small large little tiny first option choose choice select correct pick one out write read
-    story two < > / , = + % & @ _ x y z b c d e f g h j k l m n p q r s t u v w""".split()
+    """image note value digit shape color object which what where how many is are there do in of on
+    at to from between and or with without a any show present contain change move describe
+    count yes no left right up down nothing position background size same both none word
+    text none it its me you we i can could would please tell say give name find see look at
+    this these all each every only exactly just whether if true false answer question
+    following direction way thing kind type part side near top bottom middle center corner
+    above below over under next before after then when while by for has not but as so than
+    more most less least few several different total pair set list also too here was were be
+    been will shall should did who whose why whom that written last big small large little
+    tiny first option choose choice select correct pick one out write read story two < > / ,
+    = + % & @ _ x y z b c d e f g h j k l m n p q r s t u v w""".split()
 )
 
 VOCABULARY: tuple[str, ...] = tuple(
     dict.fromkeys(
-        SPECIALS
-        + ("background",)
-        + SHAPES
-        + DIGITS
-        + COLORS
-        + tuple(str(n) for n in range(10, 100))
-        + FUNCTION
-        + STRANGE_COLORS
-        + STRANGE_SHAPES
-        + NAMES
+        (
+            *SPECIALS,
+            "background",
+            *SHAPES,
+            *DIGITS,
+            *COLORS,
+            *(str(n) for n in range(10, 100)),
+            *FUNCTION,
+            *STRANGE_COLORS,
+            *STRANGE_SHAPES,
+            *NAMES,
+        )
     )
 )
 
 ORDINALS = tuple(
-    "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split()
+    """first second third fourth fifth sixth seventh eighth ninth tenth
+    eleventh twelfth""".split()
 )
 CARDINALS = tuple(
-    "zero one two three four five six seven eight nine ten eleven twelve".split()
+    """zero one two three four five six seven eight nine ten
+    eleven twelve""".split()
 )
 
 # canonical word -> the other spellings (regular expressions, matched as whole words, in order)
@@ -82,9 +90,9 @@ SAME: tuple[tuple[str, str], ...] = (
     ("object", "objects|items?|things?|thing"),
     ("show", "shows|showing|contains?|containing|has|have|having|includes?|including|displays?"),
     ("show", "depicts?|depicting|features?|featuring|holds?|holding|got"),
-    ("present", "written|drawn|printed|shown|visible|appears?|appearing|located|found|exists?|painted"),
+    ("present", "written|drawn|printed|shown|visible|appears?|appearing|located|found|exists?"),
     ("change", "changed|changes|changing|differs?|different|differences?|altered|modified"),
-    ("move", "moves|moved|moving|movement|motion|goes|go|going|went|travels?|shifts?|shifted|heading"),
+    ("move", "moves|moved|moving|movement|motion|goes|go|going|went|travels?|shifts?|shifted"),
     ("describe", "describes|description|captions?|summari[sz]e"),
     ("note", "notes|remark|memo|hint|fact"),
     ("value", "values"),

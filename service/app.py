@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from service import ask, health, openapi, page, problem_pages, refusals
+from service import ask, asks, estimate, health, openapi, page, problem_pages, refusals, uploads
 from service.desk import opened
 from service.metrics import Metrics
 from service.settings import Settings
@@ -15,6 +15,15 @@ from service.settings import Settings
 DESCRIPTION = (
     "Questions about several pictures, answered by LLaVA-NeXT with a pruned KV cache. Every ask "
     "chooses its own budget and policy."
+)
+ROUTERS = (
+    ask.router,
+    asks.router,
+    uploads.router,
+    estimate.router,
+    health.router,
+    problem_pages.router,
+    page.router,
 )
 
 
@@ -36,7 +45,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.add_middleware(refusals.DeclaredSize, limit=settings.max_body_bytes)
     refusals.install(app)
-    for router in (ask.router, health.router, problem_pages.router, page.router):
+    for router in ROUTERS:
         # Not the app's own limit: that one answers before our middleware, and in plain text.
         app.include_router(router, max_body_size=settings.max_body_bytes)
     _complete_document(app)

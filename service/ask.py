@@ -40,8 +40,9 @@ log = structlog.get_logger(__name__)
 async def ask(request: Request, desk: TheDesk, key: TheCaller) -> Response:
     """Ask one question about one or more pictures."""
     came_at = time.perf_counter()
-    wanted, streams = await prepare(request, desk, key)
-    entry = await dispatch.enter(desk, wanted)
+    with desk.holding(request.headers.get("content-length")):
+        wanted, streams = await prepare(request, desk, key)
+        entry = await dispatch.enter(desk, wanted)
     if not streams:
         return await answer_whole(request, desk, entry, came_at)
     following = dispatch.follow(desk, entry, resume_place(request, entry))
@@ -77,7 +78,7 @@ async def known(desk: Desk, tenant: str, named: list[Named]) -> dict[str, Note]:
         if picture.digest not in notes:
             raise Problem(
                 "bad_image",
-                f"Picture {picture.index + 1}: this id is not (or no longer) stored; send its bytes.",
+                f"Picture {picture.index + 1}: no picture of this id is stored; send its bytes.",
                 field=picture.field,
                 image_index=picture.index,
             )

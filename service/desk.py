@@ -6,7 +6,7 @@ Made inside the event loop at start, closed with it. Decides nothing about an as
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine, Generator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -16,6 +16,7 @@ from anyio import CapacityLimiter
 from service.keys import Keys
 from service.metrics import Metrics
 from service.pace import Pace
+from service.problems import Problem
 from service.settings import Settings
 from service.shelf import Shelf
 from wire.answers import AsyncAnswers
@@ -45,6 +46,7 @@ class Desk:
         self.keys = Keys(settings.api_keys_file) if settings.api_keys_file else None
         self.decoding = CapacityLimiter(settings.decode_threads)
         self.inflight = 0
+        self.held_bytes = 0
         self._workers = AsyncFleet(self.store)
         self._seen: tuple[float, Fleet] | None = None
         self._chores: set[asyncio.Task[Any]] = set()
@@ -55,6 +57,22 @@ class Desk:
         if self._seen is None or now - self._seen[0] > self.settings.fleet_fresh_seconds:
             self._seen = (now, await self._workers.live())
         return self._seen[1]
+
+    @contextlib.contextmanager
+    def holding(self, declared_bytes: str | None) -> Generator[None]:
+        """Count a body against the bytes that this gateway holds in memory at once."""
+        limit = self.settings.max_held_bytes
+        size = self.settings.max_body_bytes
+        if declared_bytes is not None and declared_bytes.isdigit():
+            size = min(size, int(declared_bytes))
+        if self.held_bytes + size > limit:
+            detail = "This gateway is reading as many bytes as it may; send it again shortly."
+            raise Problem("overloaded", detail, limit=limit, actual=self.held_bytes + size)
+        self.held_bytes += size
+        try:
+            yield
+        finally:
+            self.held_bytes -= size
 
     async def send(self, ask_id: str) -> None:
         """Tell a worker to look; without a broker the reaper will, once it is back."""

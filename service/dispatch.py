@@ -14,7 +14,7 @@ from typing import Literal
 from service.desk import Desk
 from service.images import Picture
 from service.problems import Problem
-from wire.answers import StoredAnswer, answer_key, is_repeatable
+from wire.answers import StoredAnswer, is_repeatable
 from wire.calls import EXPIRED
 from wire.errors import StoreUnavailable
 from wire.mailbox import FROM_START
@@ -61,7 +61,7 @@ async def enter(desk: Desk, wanted: Wanted) -> Entry:
     try:
         async with asyncio.timeout(DOOR_SECONDS):
             fleet = await desk.fleet()
-            key = _key(wanted, fleet)
+            key = key_of(wanted, fleet)
             stored = await _stored(desk, wanted, key)
             if stored is not None:
                 desk.metrics.cache.labels("hit").inc()
@@ -79,14 +79,14 @@ async def _stored(desk: Desk, wanted: Wanted, key: str | None) -> StoredAnswer |
     return await desk.answers.get(key) if key is not None and wanted.cache == "use" else None
 
 
-def _key(wanted: Wanted, fleet: Fleet) -> str | None:
+def key_of(wanted: Wanted, fleet: Fleet) -> str | None:
     """The answer's key; None when it may not be stored or nobody knows which model it would be."""
     model, revision = fleet.model, fleet.revision
     if wanted.cache == "off" or model is None or revision is None:
         return None
     if not is_repeatable(wanted.ask):
         return None
-    return answer_key(wanted.ask, model=model, revision=revision, tenant=wanted.tenant)
+    return answerkey_of(wanted.ask, model=model, revision=revision, tenant=wanted.tenant)
 
 
 async def _submit(
@@ -120,7 +120,7 @@ def _unknown_picture(ask: Ask, digests: Sequence[str]) -> Problem:
             if part.kind == "image" and part.digest in digests:
                 return Problem(
                     "bad_image",
-                    f"Picture {part.index} is not (or no longer) stored; send its bytes.",
+                    f"Picture {part.index + 1} is not (or no longer) stored; send its bytes.",
                     field="/images",
                     image_index=part.index,
                 )
@@ -139,11 +139,13 @@ def _no_room(refused: Refused) -> Problem:
     return Problem("overloaded", details[refused.reason], headers={"Retry-After": str(seconds)})
 
 
-async def follow(desk: Desk, entry: Entry, after: str = FROM_START) -> Events:
+async def follow(
+    desk: Desk, entry: Entry, after: str = FROM_START, *, leaving_cancels: bool = True
+) -> Events:
     """Yield `(event id, event)` up to and with the one ending, by the ask's own deadline.
 
-    Whoever stops reading before the ending has left: the ask is cancelled unless others wait.
-    An event's id is `<ask id>/<place in its stream>`.
+    Whoever stops reading before the ending has left: then the ask is cancelled, unless others
+    wait for it. An event's id is `<ask id>/<place in its stream>`.
     """
     if entry.stored is not None:
         for stored_id, stored in _stored_events(entry):
@@ -170,7 +172,7 @@ async def follow(desk: Desk, entry: Entry, after: str = FROM_START) -> Events:
                 yield named
     finally:
         desk.inflight -= 1
-        if not ended:
+        if not ended and leaving_cancels:
             desk.chore(desk.leave(entry.ask_id))
 
 
@@ -186,7 +188,7 @@ def _may_ask_anew(entry: Entry, failed: Failed) -> bool:
 async def _anew(desk: Desk, wanted: Wanted, sent: int) -> Events:
     """Ask alone what was joined before, leaving out the characters that were sent already."""
     fleet = await desk.fleet()
-    entry = await _submit(desk, wanted, _key(wanted, fleet), None, fleet)
+    entry = await _submit(desk, wanted, key_of(wanted, fleet), None, fleet)
     async with aclosing(follow(desk, entry)) as events:
         async for event_id, event in events:
             if isinstance(event, Token) and sent:

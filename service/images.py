@@ -53,7 +53,7 @@ class Raw:
     ) -> Problem:
         """The problem of this picture."""
         detail = f"Picture {self.index + 1}: {detail}"
-        return Problem("bad_image", detail, self.field, self.index, limit, actual)
+        return Problem("bad_image", detail, self.field or None, self.index, limit, actual)
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,16 +68,15 @@ def content_type(request: Request) -> str:
     return message.get_content_type()
 
 
-async def json_bytes(request: Request, settings: Settings) -> bytes:
-    """The body of a JSON request, at most `max_json_bytes`."""
-    limit = settings.max_json_bytes
+async def whole_body(request: Request, limit: int, what: str) -> bytes:
+    """The body, at most `limit` bytes; given up as soon as there are more."""
     chunks, size = [], 0
     async for chunk in request.stream():
         size += len(chunk)
         if size > limit:
             raise Problem(
                 "too_large",
-                f"A JSON body may have {limit} bytes; send pictures as multipart/form-data.",
+                f"{what} may have {limit} bytes here; send less, or pictures as a form.",
                 limit=limit,
                 actual=size,
             )
@@ -94,7 +93,7 @@ def parse(kind: type[Body], text: str | bytes) -> Body:
 
 
 async def _read_json(request: Request, settings: Settings) -> Incoming:
-    body = await json_bytes(request, settings)
+    body = await whole_body(request, settings.max_json_bytes, "A JSON body")
     if len(body) < SMALL_BODY_BYTES:
         return _from_json(body, settings)
     return await to_thread.run_sync(_from_json, body, settings)
@@ -127,10 +126,18 @@ def _item(item: ImageItem, index: int, field: str) -> str | Raw | Named:
 
 
 async def _read_form(request: Request, settings: Settings) -> Incoming:
+    # More files than allowed are counted up to a point, so that the refusal can say how many.
+    form = await _form(request, settings, 2 * settings.max_images + 8)
     try:
-        # More files than allowed are counted up to a point, so that the refusal can say how many.
-        form = await request.form(
-            max_files=2 * settings.max_images + 8,
+        return await _from_form(form, settings)
+    finally:
+        await form.close()
+
+
+async def _form(request: Request, settings: Settings, max_files: int) -> FormData:
+    try:
+        return await request.form(
+            max_files=max_files,
             max_fields=16,
             max_part_size=settings.max_params_bytes + 4 * settings.max_text_chars,
         )
@@ -139,13 +146,9 @@ async def _read_form(request: Request, settings: Settings) -> Incoming:
             raise
         raise Problem(
             "bad_request",
-            f"The form cannot be read. Send at most {settings.max_images} files named images, "
-            "a text part named question, and if needed a text part named params with JSON.",
+            "The form cannot be read: send a whole multipart body with its boundary, named "
+            f"parts, and no more files than allowed ({settings.max_images} in an ask).",
         ) from None
-    try:
-        return await _from_form(form, settings)
-    finally:
-        await form.close()
 
 
 async def _from_form(form: FormData, settings: Settings) -> Incoming:
@@ -187,6 +190,27 @@ async def _file_part(part: UploadFile | str, index: int) -> Raw:
         detail = f"Picture {index + 1}: send it as a file part, with a file name."
         raise Problem("bad_request", detail, field=field, image_index=index)
     return Raw(await part.read(), index, field)
+
+
+async def read_picture(request: Request, settings: Settings) -> Raw:
+    """One picture: the part `image` of a form, or the body itself with a type of image/*."""
+    kind = content_type(request)
+    if kind == "multipart/form-data":
+        form = await _form(request, settings, 1)
+        try:
+            parts = form.getlist("image")
+            if len(parts) != 1 or len(form) != 1:
+                detail = "Send exactly one file part, named image."
+                raise Problem("bad_request", detail, field="/image")
+            raw = await _file_part(parts[0], 0)
+            return Raw(raw.data, 0, "/image")
+        finally:
+            await form.close()
+    if kind.startswith("image/") or kind == "application/octet-stream":
+        limit = min(settings.max_image_bytes, settings.max_body_bytes)
+        return Raw(await whole_body(request, limit, "A picture"), 0, "")
+    detail = "Send the picture's bytes as image/*, or multipart/form-data with a part image."
+    raise Problem("unsupported_media_type", detail)
 
 
 def check_count(count: int, settings: Settings) -> None:

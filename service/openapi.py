@@ -6,7 +6,7 @@
 from typing import Any
 
 from service.problems import KINDS, MEDIA_TYPE
-from service.schema import Answer, AskBody, AskParams, ProblemBody
+from service.schema import Answer, AskBody, AskParams, AskState, ProblemBody
 
 REF = "#/components/schemas/{model}"
 PIXEL = (
@@ -19,7 +19,7 @@ ASK_EXAMPLE = {
     "options": ["1", "2"],
     "pruning": {"policy": "myopia", "budget": 0.2},
 }
-MODELS = (AskBody, AskParams, Answer, ProblemBody)
+MODELS = (AskBody, AskParams, Answer, AskState, ProblemBody)
 
 
 def ref(model: type) -> dict[str, str]:
@@ -51,46 +51,62 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
+ASK_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {
+        "application/json": {"schema": ref(AskBody), "example": ASK_EXAMPLE},
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["images", "question"],
+                "properties": {
+                    "images": {
+                        "type": "array",
+                        "minItems": 1,
+                        "items": {"type": "string", "format": "binary"},
+                        "description": "One file part per picture, in order.",
+                    },
+                    "question": {"type": "string", "minLength": 1},
+                    "params": {
+                        "type": "string",
+                        "contentMediaType": "application/json",
+                        "contentSchema": ref(AskParams),
+                        "description": "JSON: the object above without question and images.",
+                    },
+                },
+                "additionalProperties": False,
+            },
+        },
+    },
+}
+EVENT_STREAM: dict[str, Any] = {
+    "schema": {"type": "string"},
+    "example": 'event: token\ndata: {"text":"2"}\nid: ask_…/1-0\n\n',
+}
+
+
+def header(name: str, description: str, pattern: str | None = None) -> dict[str, Any]:
+    """An optional header of a request."""
+    schema = {"type": "string"} | ({"pattern": pattern} if pattern else {})
+    return {
+        "name": name,
+        "in": "header",
+        "required": False,
+        "schema": schema,
+        "description": description,
+    }
+
+
 ASK_DOCUMENT: dict[str, Any] = {
     "summary": "Ask about pictures",
     "tags": ["asks"],
     "openapi_extra": {
-        "requestBody": {
-            "required": True,
-            "content": {
-                "application/json": {"schema": ref(AskBody), "example": ASK_EXAMPLE},
-                "multipart/form-data": {
-                    "schema": {
-                        "type": "object",
-                        "required": ["images", "question"],
-                        "properties": {
-                            "images": {
-                                "type": "array",
-                                "minItems": 1,
-                                "items": {"type": "string", "format": "binary"},
-                                "description": "One file part per picture, in order.",
-                            },
-                            "question": {"type": "string", "minLength": 1},
-                            "params": {
-                                "type": "string",
-                                "contentMediaType": "application/json",
-                                "contentSchema": ref(AskParams),
-                                "description": "JSON: the object above without question, images.",
-                            },
-                        },
-                        "additionalProperties": False,
-                    },
-                },
-            },
-        },
+        "requestBody": ASK_BODY,
         "parameters": [
-            {
-                "name": "Last-Event-ID",
-                "in": "header",
-                "required": False,
-                "schema": {"type": "string"},
-                "description": "Goes on after this event of a broken stream.",
-            }
+            header("Last-Event-ID", "Goes on after this event of a broken stream."),
+            header("Prefer", "`respond-async`: 202 at once; `wait=N`: 202 after N seconds."),
+            header("Idempotency-Key", "Repeats with this key within a day are the same ask."),
+            header("Cache-Control", "`no-cache`: as `cache: refresh`; `no-store`: as `off`."),
         ],
     },
     "responses": {
@@ -98,12 +114,46 @@ ASK_DOCUMENT: dict[str, Any] = {
             "description": "The answer, or the event stream that ends with it.",
             "content": {
                 "application/json": {"schema": ref(Answer)},
-                "text/event-stream": {
-                    "schema": {"type": "string"},
-                    "example": 'event: token\ndata: {"text":"2"}\nid: ask_…/1-0\n\n',
-                },
+                "text/event-stream": EVENT_STREAM,
             },
         },
-        **problem_responses(409, 413, 415, 422, 429, 500, 503, 504),
+        202: {
+            "description": "Accepted; look it up under `Location`.",
+            "content": {"application/json": {"schema": ref(AskState)}},
+            "headers": {"Location": {"schema": {"type": "string"}}},
+        },
+        **problem_responses(401, 403, 409, 413, 415, 422, 429, 500, 503, 504),
     },
+}
+
+UPLOAD_DOCUMENT: dict[str, Any] = {
+    "openapi_extra": {
+        "requestBody": {
+            "required": True,
+            "content": {
+                "multipart/form-data": {
+                    "schema": {
+                        "type": "object",
+                        "required": ["image"],
+                        "properties": {"image": {"type": "string", "format": "binary"}},
+                        "additionalProperties": False,
+                    }
+                },
+                "image/png": {"schema": {"type": "string", "format": "binary"}},
+                "image/jpeg": {"schema": {"type": "string", "format": "binary"}},
+                "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+            },
+        }
+    },
+    "responses": problem_responses(401, 403, 413, 415, 422, 429, 500, 503),
+}
+EVENTS_DOCUMENT: dict[str, Any] = {
+    "responses": {
+        200: {"description": "The events.", "content": {"text/event-stream": EVENT_STREAM}},
+        **problem_responses(401, 403, 404, 422, 503),
+    }
+}
+ESTIMATE_DOCUMENT: dict[str, Any] = {
+    "openapi_extra": {"requestBody": ASK_BODY},
+    "responses": problem_responses(401, 403, 413, 415, 422, 429, 500, 503),
 }

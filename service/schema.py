@@ -101,3 +101,49 @@ class ProblemBody(Params):
     actual: float | None = None
     ask_id: str | None = None
     errors: list[dict[str, str]] | None = None
+
+
+class AskSummary(Params):
+    """An ask as a list shows it; moments are unix seconds."""
+
+    id: str
+    status: Literal["queued", "running", "done", "failed", "cancelled", "expired", "dead"]
+    created_at: float
+    deadline: float
+
+
+class AskState(AskSummary):
+    """An ask as it stands: its answer once it is done, its problem once it has failed."""
+
+    answer: Answer | None = None
+    error: ProblemBody | None = None
+
+
+class AskPage(Params):
+    """Asks, newest first; `next` is the cursor of the following page, null on the last."""
+
+    data: tuple[AskSummary, ...]
+    next: int | None = None
+
+
+class ImageCost(Params):
+    """What one picture costs, in tokens; sizes in pixels as shown."""
+
+    index: int
+    width: int
+    height: int
+    tokens: int
+
+
+class Estimate(Params):
+    """What an ask would cost; nothing was run for it."""
+
+    model: str | None
+    images: tuple[ImageCost, ...]
+    image_tokens: int
+    text_tokens: int = Field(description="Estimated from characters: the gateway has no tokenizer.")
+    context_tokens: int
+    kv_bytes: dict[str, int] = Field(description="Bytes of KV by budget, bins included.")
+    fits: bool = Field(description="Whether prompt and answer fit the model's context.")
+    cached: bool = Field(description="Whether a stored answer would be given.")
+    expected_wait_seconds: float | None = Field(None, description="Before a worker takes it up.")

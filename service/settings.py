@@ -22,6 +22,9 @@ class Settings(WireSettings):
     api_keys_file: Path | None = None
 
     max_body_bytes: int = Field(64 * MIB, gt=0, description="Largest request body.")
+    max_held_bytes: int = Field(
+        1024 * MIB, gt=0, description="Bodies in memory at once; a chunked one counts as the most."
+    )
     max_json_bytes: int = Field(32 * MIB, gt=0, description="Largest JSON body.")
     max_params_bytes: int = Field(64 * 1024, gt=0, description="Largest text part of a form.")
     max_images: int = Field(64, ge=1, le=1024, description="Most pictures of one ask.")
