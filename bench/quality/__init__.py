@@ -1,0 +1,1 @@
+"""How much pruning costs: protocols that can tell methods apart, measured and written down."""

@@ -1,0 +1,66 @@
+"""From a drawn question to a prompt of the checkpoint's own chat form, pictures in their places.
+
+Knows MileBench samples and the library's request; nothing of caches or scores.
+"""
+
+import hashlib
+from pathlib import Path
+
+from PIL import Image
+
+from bench.milebench.prompts import HERE
+from bench.milebench.samples import Sample
+from myopia.loading import Checkpoint
+from myopia.params import Picture, Request, Sampling, Turn
+from myopia.prompt import Prompt, build_prompt
+
+MOST_TOKENS = 16
+
+
+def bare_parts(sample: Sample) -> list[str | Path]:
+    """Context without instruction and choice list: choices go to the engine as options."""
+    text = sample.context
+    for number in range(1, sample.image_count + 1):
+        text = text.replace(f"{{image#{number}}}", HERE).replace(f"{{table#{number}}}", HERE)
+    fragments = text.split(HERE)
+    parts: list[str | Path] = [fragments[0]] if fragments[0].strip() else []
+    for image, fragment in zip(sample.images, fragments[1:], strict=True):
+        parts.append(image)
+        if fragment.strip():
+            parts.append(fragment.strip())
+    return parts
+
+
+def pictures_of(sample: Sample) -> list[Image.Image]:
+    """The sample's pictures, RGB."""
+    shown = []
+    for path in sample.images:
+        with Image.open(path) as picture:
+            shown.append(picture.convert("RGB"))
+    return shown
+
+
+def request_of(sample: Sample, question: str | None = None) -> Request:
+    """The library's request; `question` replaces the last text."""
+    parts: list[Picture | str] = []
+    pictures = iter(pictures_of(sample))
+    for part in bare_parts(sample):
+        if isinstance(part, str):
+            parts.append(part)
+        else:
+            image = next(pictures)
+            parts.append(Picture(image, hashlib.sha256(part.read_bytes()).hexdigest()))
+    if question is not None:
+        parts[-1] = question
+    return Request(
+        ask_id=f"ask_{sample.dataset}_{sample.sample_id}",
+        turns=(Turn("user", tuple(parts)),),
+        options=sample.choices,
+        sampling=Sampling(max_tokens=MOST_TOKENS),
+        tiles="max",
+    )
+
+
+def prompt_of(checkpoint: Checkpoint, sample: Sample, question: str | None = None) -> Prompt:
+    """The prompt as the engine would build it."""
+    return build_prompt(checkpoint, request_of(sample, question))

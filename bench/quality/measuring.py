@@ -1,0 +1,180 @@
+"""Runs all variants of all protocols over drawn samples; one JSON line per sample and protocol.
+
+Resumable: lines that are there are not run again. Knows no table.
+"""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.milebench.samples import Sample, load
+from bench.milebench.scoring import rule_of, score
+from bench.pocketbench.writing import write_dataset
+from bench.quality import grid
+from bench.quality.answering import Answerer, Said
+from bench.quality.asking import pictures_of, prompt_of
+from bench.quality.network import features
+from bench.quality.protocols import (
+    PROTOCOLS,
+    Protocol,
+    Pruned,
+    Read,
+    ask_again,
+    prune,
+    read,
+    text_only,
+    without_images,
+)
+from myopia.loading import Checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is measured: datasets, pictures per question, samples of each, variants, protocols."""
+
+    datasets: tuple[str, ...]
+    images: tuple[int, ...]
+    samples: int
+    variants: tuple[grid.Variant, ...]
+    protocols: tuple[Protocol, ...] = PROTOCOLS
+    seed: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One sample under one protocol: per variant name, `[score, kl, agreement]`."""
+
+    dataset: str
+    number: int
+    images: int
+    place: int
+    protocol: str
+    full_answer: str
+    rows: dict[str, list[float]]
+
+
+def measure(
+    checkpoint: Checkpoint, plan: Plan, folder: Path, *, part: int = 0, parts: int = 1
+) -> list[Line]:
+    """Run one of `parts` equal parts of the plan; lines are appended to a file of this part's.
+
+    Returns all lines that the folder then has. Raises ValueError where it holds results of another
+    plan or checkpoint.
+    """
+    draw_samples(plan, folder / "drawn")
+    _claim(folder / "plan.json", _facts(checkpoint, plan))
+    done = {(line.dataset, line.number, line.protocol) for line in read_lines(folder)}
+    path = folder / f"lines-{part}.jsonl"
+    for sample in _samples(plan, folder / "drawn")[part::parts]:
+        missing = [p for p in plan.protocols if (sample.dataset, sample.sample_id, p) not in done]
+        if not missing:
+            continue
+        lines = [asdict(line) for line in measure_sample(checkpoint, sample, plan, missing)]
+        with path.open("a", encoding="utf-8") as file:
+            file.write("".join(json.dumps(line) + "\n" for line in lines))
+        if sys.stderr.isatty():
+            sys.stderr.write(f"\r{sample.dataset} {sample.sample_id}   ")
+    return read_lines(folder)
+
+
+def measure_sample(
+    checkpoint: Checkpoint, sample: Sample, plan: Plan, protocols: Sequence[Protocol]
+) -> Iterator[Line]:
+    """All variants of one sample under each protocol."""
+    prompt = prompt_of(checkpoint, sample)
+    asked = read(checkpoint, prompt, features(checkpoint, pictures_of(sample)))
+    answerer = Answerer(checkpoint, asked, sample.choices)
+    place = _place(sample)
+    elsewhere = (place + max(1, sample.image_count // 2)) % sample.image_count
+    other = prompt_of(checkpoint, sample, f"Describe image {elsewhere + 1}.")
+    full = Said(answerer.reference.text, 0.0, 1.0)
+    prunings = [variant.pruning for variant in plan.variants]
+    served: Pruned | None = None
+    for protocol in protocols:
+        if protocol == "question" and served is not None:  # the same scores: prune once
+            pruned = ask_again(served, prompt)
+        else:
+            pruned = prune(checkpoint, asked, prunings, protocol, other)
+        served = pruned if protocol == "served" else served
+        said = dict(zip([v.name for v in plan.variants], answerer.say(pruned), strict=True))
+        said |= {grid.FULL: full, **_floors(checkpoint, asked, answerer, pruned, protocol)}
+        yield Line(
+            dataset=sample.dataset,
+            number=sample.sample_id,
+            images=sample.image_count,
+            place=place,
+            protocol=protocol,
+            full_answer=full.text,
+            rows={
+                name: [_score(sample, one.text), round(one.kl, 5), round(one.agreement, 4)]
+                for name, one in said.items()
+            },
+        )
+
+
+def _floors(
+    checkpoint: Checkpoint, asked: Read, answerer: Answerer, pruned: Pruned, protocol: Protocol
+) -> dict[str, Said]:
+    """The rows without pictures."""
+    layout = asked.prompt.layout
+    empty = without_images(asked.full.layers, layout, pruned.start)
+    floors = {grid.NONE: answerer.say(Pruned([empty], pruned.tail, pruned.start))[0]}
+    if protocol != "served":
+        floors[grid.TEXT] = answerer.say(text_only(checkpoint, asked.prompt))[0]
+    return floors
+
+
+def _score(sample: Sample, said: str) -> float:
+    """MileBench's score; a chosen option is said with its letter, as its choice list invites."""
+    if rule_of(sample) == "choice" and said in sample.choices:
+        said = f"{chr(65 + sample.choices.index(said))}. {said}"
+    return round(score(sample, said), 4)
+
+
+def _place(sample: Sample) -> int:
+    depth = 0.0 if sample.depth is None else sample.depth
+    return round(depth * (sample.image_count - 1))
+
+
+def draw_samples(plan: Plan, root: Path) -> None:
+    """Draw the plan's datasets where they are not there yet."""
+    for dataset in plan.datasets:
+        if not (root / dataset / f"{dataset}.json").exists():
+            write_dataset(root, dataset, plan.samples, plan.images, plan.seed)
+
+
+def _samples(plan: Plan, root: Path) -> list[Sample]:
+    return [sample for dataset in plan.datasets for sample in load(root / dataset)]
+
+
+def read_lines(folder: Path) -> list[Line]:
+    """Lines of all parts of a run; one cut off by a kill is left out."""
+    lines = []
+    for path in sorted(folder.glob("lines-*.jsonl")):
+        for text in path.read_text(encoding="utf-8").splitlines():
+            try:
+                lines.append(Line(**json.loads(text)))
+            except json.JSONDecodeError:
+                continue
+    return lines
+
+
+def _facts(checkpoint: Checkpoint, plan: Plan) -> dict[str, Any]:
+    return {
+        "revision": checkpoint.revision,
+        "datasets": list(plan.datasets),
+        "images": list(plan.images),
+        "samples": plan.samples,
+        "seed": plan.seed,
+        "protocols": list(plan.protocols),
+        "variants": {v.name: {"label": v.label, **asdict(v.pruning)} for v in plan.variants},
+    }
+
+
+def _claim(path: Path, facts: dict[str, Any]) -> None:
+    if path.exists() and json.loads(path.read_text(encoding="utf-8")) != facts:
+        raise ValueError(f"{path} describes another run: name another folder or delete this one")
+    path.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,203 @@
+"""The measuring bench against stock transformers and itself: no leak, no slip of position."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from bench.milebench.samples import Sample, load
+from bench.pocketbench.writing import write_dataset
+from bench.quality import grid
+from bench.quality.answering import Answerer
+from bench.quality.asking import bare_parts, pictures_of, prompt_of
+from bench.quality.measuring import Plan, measure, read_lines
+from bench.quality.network import embed, features, prefill, resume
+from bench.quality.protocols import (
+    PROTOCOLS,
+    Read,
+    ask_again,
+    everything,
+    picture_layout,
+    prune,
+    read,
+    text_only,
+    without_images,
+)
+from myopia.loading import Checkpoint
+from myopia.params import Pruning
+
+PRUNINGS = [variant.pruning for variant in grid.policies((0.2, 0.05))]
+
+
+@pytest.fixture(scope="module")
+def asked(checkpoint: Checkpoint, drawn: list[Sample]) -> Read:
+    pictures = features(checkpoint, pictures_of(drawn[1]))
+    return read(checkpoint, prompt_of(checkpoint, drawn[1]), pictures)
+
+
+def stock_logits(checkpoint: Checkpoint, asked: Read, more: tuple[int, ...] = ()) -> torch.Tensor:
+    """Logits of transformers' own forward pass over the prompt and more text."""
+    embeds = embed(checkpoint, [*asked.prompt.ids, *more], asked.pictures)
+    with torch.inference_mode():
+        out = checkpoint.model.model.language_model(inputs_embeds=embeds, use_cache=False)
+        return checkpoint.model.lm_head(out.last_hidden_state)[0]
+
+
+def test_prefill_is_the_stock_forward(checkpoint: Checkpoint, asked: Read) -> None:
+    stock = stock_logits(checkpoint, asked)
+    torch.testing.assert_close(asked.full.logits, stock[-1], atol=2e-4, rtol=1e-3)
+
+
+def test_text_over_the_whole_cache_is_the_stock_forward(
+    checkpoint: Checkpoint, asked: Read
+) -> None:
+    more, length = (50, 60, 70), len(asked.prompt.ids)
+    ours = resume(checkpoint, [everything(asked.full.layers, length)], [more], length)[0]
+    stock = stock_logits(checkpoint, asked, more)
+    torch.testing.assert_close(ours, stock[length:], atol=2e-4, rtol=1e-3)
+
+
+def test_a_prefix_and_its_rest_are_the_whole(checkpoint: Checkpoint, asked: Read) -> None:
+    prompt = asked.prompt
+    head = prefill(checkpoint, embed(checkpoint, prompt.ids[: prompt.prefix], asked.pictures))
+    rest = prefill(checkpoint, embed(checkpoint, prompt.ids[prompt.prefix :]), (), head.layers)
+    torch.testing.assert_close(rest.logits, asked.full.logits, atol=2e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_variant_does_not_depend_on_its_neighbours(
+    checkpoint: Checkpoint, asked: Read, drawn: list[Sample], protocol: str
+) -> None:
+    other = prompt_of(checkpoint, drawn[1], "Describe image 1.")
+    pruned = prune(checkpoint, asked, PRUNINGS, protocol, other)  # type: ignore[arg-type]
+    fed = pruned.tail or (40, 41)
+    together = resume(checkpoint, pruned.variants, [fed] * len(PRUNINGS), pruned.start)
+    for index in (0, 5, len(PRUNINGS) - 1):
+        alone = resume(checkpoint, [pruned.variants[index]], [fed], pruned.start)
+        torch.testing.assert_close(together[index], alone[0], atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("protocol", ["question", "other", "blind"])
+def test_pruning_nothing_changes_nothing(
+    checkpoint: Checkpoint, asked: Read, drawn: list[Sample], protocol: str
+) -> None:
+    other = prompt_of(checkpoint, drawn[1], "Describe image 1.")
+    whole = prune(checkpoint, asked, [Pruning(policy="full")], protocol, other)  # type: ignore[arg-type]
+    logits = resume(checkpoint, whole.variants, [whole.tail], whole.start)[0, -1]
+    torch.testing.assert_close(logits, asked.full.logits, atol=2e-4, rtol=1e-3)
+    answerer = Answerer(checkpoint, asked, drawn[1].choices)
+    (said,) = answerer.say(whole)
+    assert said.text == answerer.reference.text
+    assert said.kl < 1e-6
+    assert said.agreement == 1
+
+
+def test_pruning_something_changes_something(checkpoint: Checkpoint, asked: Read) -> None:
+    pruned = prune(checkpoint, asked, PRUNINGS, "question")
+    kept = {variant[0].keys.shape[1] for variant in pruned.variants}
+    assert max(kept) < asked.prompt.prefix
+    assert all(said.kl > 1e-7 for said in Answerer(checkpoint, asked).say(pruned))
+
+
+def test_served_answers_begin_with_the_whole_caches_token(
+    checkpoint: Checkpoint, asked: Read, drawn: list[Sample]
+) -> None:
+    answerer = Answerer(checkpoint, asked, drawn[1].choices)
+    served = prune(checkpoint, asked, PRUNINGS, "served")
+    assert {said.text for said in answerer.say(served)} == {answerer.reference.text}
+
+
+def test_asking_again_is_the_question_protocol(checkpoint: Checkpoint, asked: Read) -> None:
+    pruning = [Pruning(budget=0.1, head_mode="wise")]
+    direct = prune(checkpoint, asked, pruning, "question")
+    again = ask_again(prune(checkpoint, asked, pruning, "served"), asked.prompt)
+    assert direct.tail == again.tail == asked.prompt.ids[asked.prompt.prefix :]
+    for one, other in zip(direct.variants[0], again.variants[0], strict=True):
+        assert torch.equal(one.keys, other.keys)
+        assert int(one.positions.max()) < asked.prompt.prefix
+
+
+def test_no_row_without_pictures_has_seen_them(
+    checkpoint: Checkpoint, asked: Read, drawn: list[Sample]
+) -> None:
+    prompt = asked.prompt
+    empty = without_images(asked.full.layers, prompt.layout, prompt.prefix)
+    assert empty[0].keys.shape[1] == prompt.prefix - prompt.layout.image_tokens
+    blank = [torch.zeros_like(picture) for picture in asked.pictures]
+    one = text_only(checkpoint, prompt)
+    other = text_only(checkpoint, read(checkpoint, prompt, blank).prompt)
+    assert torch.equal(one.variants[0][0].keys, other.variants[0][0].keys)
+    assert one.start == prompt.prefix - prompt.layout.image_tokens
+
+
+def test_blind_scores_do_not_know_the_question(
+    checkpoint: Checkpoint, asked: Read, drawn: list[Sample]
+) -> None:
+    other = prompt_of(checkpoint, drawn[1], "How many images show a star?")
+    pruning = [Pruning(budget=0.1)]
+    mine = prune(checkpoint, asked, pruning, "blind")
+    theirs = prune(checkpoint, replace(asked, prompt=other), pruning, "blind")
+    assert mine.tail != theirs.tail
+    assert torch.equal(mine.variants[0][2].keys, theirs.variants[0][2].keys)
+    layout = picture_layout(asked.prompt.layout)
+    assert layout.length == asked.prompt.prefix
+    assert not set(layout.text_rows) & set(layout.image_positions())
+
+
+def test_the_other_question_must_be_about_the_same_pictures(
+    checkpoint: Checkpoint, asked: Read, drawn: list[Sample]
+) -> None:
+    fewer = replace(
+        drawn[1], images=drawn[1].images[:2], image_count=2, context="{image#1}{image#2}a"
+    )
+    with pytest.raises(ValueError, match="same pictures"):
+        prune(checkpoint, asked, PRUNINGS, "other", prompt_of(checkpoint, fewer))
+    with pytest.raises(ValueError, match="needs the question"):
+        prune(checkpoint, asked, PRUNINGS, "other")
+
+
+def test_open_answers_are_greedy(checkpoint: Checkpoint, asked: Read) -> None:
+    reference = Answerer(checkpoint, asked).reference
+    embeds = embed(checkpoint, asked.prompt.ids, asked.pictures)
+    with torch.inference_mode():
+        stock = checkpoint.model.generate(
+            inputs_embeds=embeds, max_new_tokens=len(reference.tokens), do_sample=False
+        )[0]
+    assert stock.tolist() == list(reference.tokens)
+    assert reference.logits.argmax(-1).tolist() == list(reference.tokens)
+
+
+def test_choices_that_begin_alike_are_refused(checkpoint: Checkpoint, asked: Read) -> None:
+    with pytest.raises(ValueError, match="begin alike"):
+        Answerer(checkpoint, asked, ["red circle", "red star"])
+
+
+def test_notes_stay_between_their_pictures(tmp_path: Path) -> None:
+    (sample,) = load(write_dataset(tmp_path, "TextNeedleInAHaystack", 1, [3]))
+    parts = bare_parts(sample)
+    assert [isinstance(part, str) for part in parts] == [False, True] * 3
+    assert [str(part).count("Note:") for part in parts[1::2]] == [1, 1, 1]
+    assert str(parts[-1]).endswith("?")
+
+
+def test_a_plan_is_run_in_parts_and_resumed(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    plan = Plan(
+        ("OCR-VQA", "IEdit"), (2,), 2, tuple(grid.policies((0.2,))[:3]), ("served", "question")
+    )
+    first = measure(checkpoint, plan, tmp_path, part=0, parts=2)
+    assert len(first) == 4
+    lines = measure(checkpoint, plan, tmp_path, part=1, parts=2)
+    assert len(lines) == 8
+    assert {line.protocol for line in lines} == {"served", "question"}
+    names = {variant.name for variant in plan.variants} | {"full", "none"}
+    for line in lines:
+        assert names <= set(line.rows)
+        assert line.rows["full"][1:] == [0.0, 1.0]
+        assert ("text-only" in line.rows) == (line.protocol == "question")
+    size = (tmp_path / "lines-0.jsonl").stat().st_size
+    measure(checkpoint, plan, tmp_path, part=0, parts=2)
+    assert (tmp_path / "lines-0.jsonl").stat().st_size == size
+    assert len(read_lines(tmp_path)) == 8
+    with pytest.raises(ValueError, match="another run"):
+        measure(checkpoint, replace(plan, samples=3), tmp_path)
