@@ -29,8 +29,8 @@ class WireSettings(BaseSettings):
     namespace: str = Field("myopia", pattern=r"^[a-z0-9_-]{1,32}$")
     queue_name: str = Field("myopia.asks", pattern=r"^[a-z0-9_.-]{1,64}$")
 
-    connect_timeout_seconds: float = Field(0.3, gt=0, le=5)
-    reply_timeout_seconds: float = Field(0.6, gt=0, le=5)
+    connect_timeout_seconds: float = Field(0.5, gt=0, le=5)
+    reply_timeout_seconds: float = Field(0.8, gt=0, le=5)
     patience_seconds: float = Field(
         15, ge=0, description="How long someone who already waits rides out a store that is down."
     )

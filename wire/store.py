@@ -32,6 +32,7 @@ from wire.errors import StoreFull, StoreUnavailable
 from wire.settings import WireSettings
 
 T = TypeVar("T")
+CONNECTIONS = 16
 REFUSED_WRITES = ("OOM", "MISCONF", "NOREPLICAS")
 
 
@@ -124,25 +125,30 @@ class Store:
         self.raw.close()
 
 
+def _pooled(settings: WireSettings, url: str, *, decode_responses: bool) -> redis.asyncio.Redis:
+    """A client with few connections: a hundred asks at once wait for one, and do not open 100.
+
+    A hundred handshakes at once took so long that connecting timed out on a busy machine.
+    """
+    pool = redis.asyncio.BlockingConnectionPool.from_url(
+        url,
+        max_connections=CONNECTIONS,
+        timeout=settings.reply_timeout_seconds,
+        decode_responses=decode_responses,
+        retry=AsyncRetry(NoBackoff(), 1, supported_errors=(ConnectionError,)),
+        **client_options(settings),
+    )
+    return redis.asyncio.Redis.from_pool(pool)
+
+
 class AsyncStore:
     """Asyncio clients of both Redis roles; made and closed inside one event loop."""
 
     def __init__(self, settings: WireSettings) -> None:
         self.settings = settings
-        options = client_options(settings)
-        url, cache_url = settings.durable_url, settings.cache_url
-        connect = redis.asyncio.Redis.from_url
-
-        def retry() -> AsyncRetry:
-            return AsyncRetry(NoBackoff(), 1, supported_errors=(ConnectionError,))
-
-        self.text: redis.asyncio.Redis = connect(
-            url, decode_responses=True, retry=retry(), **options
-        )
-        self.raw: redis.asyncio.Redis = connect(url, retry=retry(), **options)
-        self.cache: redis.asyncio.Redis = connect(
-            cache_url, decode_responses=True, retry=retry(), **options
-        )
+        self.text = _pooled(settings, settings.durable_url, decode_responses=True)
+        self.raw = _pooled(settings, settings.durable_url, decode_responses=False)
+        self.cache = _pooled(settings, settings.cache_url, decode_responses=True)
         self._scripts: dict[str, Any] = {}
 
     async def run(self, call: Call[T]) -> T:

@@ -1,0 +1,198 @@
+"""Pictures in, events out, over asyncio and a real Redis."""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from tests.redis_server import RedisServer
+from tests.wire.asks import make_ask, make_done
+from wire import calls
+from wire.errors import AskLost, StoreUnavailable
+from wire.ledger import AsyncLedger, Ledger
+from wire.mailbox import AsyncMailbox, Mailbox
+from wire.messages import Done, Failed, Token
+from wire.records import Accepted, Joined
+from wire.settings import WireSettings
+from wire.store import AsyncStore, Store
+
+Story = Callable[[AsyncStore, AsyncMailbox], Coroutine[Any, Any, None]]
+
+
+def play(settings: WireSettings, story: Story) -> None:
+    async def whole() -> None:
+        store = AsyncStore(settings)
+        mailbox = AsyncMailbox(store)
+        try:
+            await story(store, mailbox)
+        finally:
+            await mailbox.close()
+            await store.close()
+
+    asyncio.run(whole())
+
+
+def test_pictures(wire_settings: WireSettings, store: Store) -> None:
+    async def story(_: AsyncStore, mailbox: AsyncMailbox) -> None:
+        data = bytes(range(256))
+        digest = await mailbox.put_picture(data)
+        assert digest == hashlib.sha256(data).hexdigest()
+        assert await mailbox.picture(digest) == data
+        assert await mailbox.picture(digest, first_bytes=4) == data[:4]
+        assert await mailbox.picture("0" * 64) is None
+        assert await mailbox.picture("0" * 64, first_bytes=4) is None
+        store.text.expire(f"myopia:picture:{digest}", 5)
+        assert await mailbox.missing([digest, "0" * 64, digest]) == ("0" * 64,)
+        assert await mailbox.missing([]) == ()
+        remaining = store.text.ttl(f"myopia:picture:{digest}")
+        assert isinstance(remaining, int)
+        assert remaining > 5
+        assert Mailbox(store).picture(digest) == data
+
+    play(wire_settings, story)
+
+
+def test_events_come_as_they_are_made_and_end(wire_settings: WireSettings, ledger: Ledger) -> None:
+    ask = make_ask()
+    ledger.submit(ask)
+
+    async def story(_: AsyncStore, mailbox: AsyncMailbox) -> None:
+        def work() -> None:
+            claim = ledger.claim("w", ask.ask_id)
+            assert claim is not None
+            for text in ("a", "b", "c"):
+                time.sleep(0.05)
+                ledger.append(ask.ask_id, 1, Token(text=text))
+            ledger.finish(ask.ask_id, 1, "done", make_done("abc"))
+
+        assert await mailbox.ending(ask.ask_id) is None
+        working = asyncio.create_task(asyncio.to_thread(work))
+        seen, came = [], []
+        async for event_id, event in mailbox.events(ask.ask_id):
+            seen.append((event_id, event))
+            came.append(time.monotonic())
+        await working
+        assert [e.text for _, e in seen[:-1] if e.kind == "token"] == ["a", "b", "c"]
+        assert seen[-1][1] == make_done("abc")
+        # By the doorbell: not one batch at the end, nor at each re-check of a second.
+        assert came[1] - came[0] > 0.02
+        assert came[-1] - came[0] < 0.9
+        assert await mailbox.ending(ask.ask_id) == make_done("abc")
+        rest = [event async for _, event in mailbox.events(ask.ask_id, seen[1][0])]
+        assert rest == [Token(text="c"), make_done("abc")]
+        assert [e async for e in mailbox.events(ask.ask_id, seen[-1][0])] == []
+
+    play(wire_settings, story)
+
+
+def test_a_missed_bell_is_covered(wire_settings: WireSettings, store: Store) -> None:
+    ask = make_ask()
+    Ledger(store).submit(ask)
+
+    async def story(_: AsyncStore, mailbox: AsyncMailbox) -> None:
+        async def first() -> Token | Done | Failed:
+            async for _, event in mailbox.events(ask.ask_id):
+                return event
+            raise AssertionError
+
+        reading = asyncio.create_task(first())
+        await asyncio.sleep(0.3)
+        event = Token(text="quiet").model_dump_json()
+        await asyncio.to_thread(store.text.xadd, f"myopia:events:{ask.ask_id}", {"e": event})
+        assert await asyncio.wait_for(reading, 3) == Token(text="quiet")
+
+    play(wire_settings, story)
+
+
+def test_an_ask_that_the_store_lost_ends_in_words(
+    wire_settings: WireSettings, ledger: Ledger, redis_server: RedisServer
+) -> None:
+    ask = make_ask()
+    ledger.submit(ask)
+
+    async def story(_: AsyncStore, mailbox: AsyncMailbox) -> None:
+        async def read() -> None:
+            async for _ in mailbox.events(ask.ask_id):
+                pass
+
+        reading = asyncio.create_task(read())
+        await asyncio.sleep(0.2)
+        await asyncio.to_thread(redis_server.wipe)
+        with pytest.raises(AskLost) as caught:
+            await asyncio.wait_for(reading, 3)
+        assert caught.value.code == "store_lost"
+
+    play(wire_settings, story)
+
+
+def test_waiters_ride_out_a_restart_and_newcomers_are_told(
+    wire_settings: WireSettings, redis_server: RedisServer
+) -> None:
+    ask = make_ask()
+
+    async def story(store: AsyncStore, mailbox: AsyncMailbox) -> None:
+        ledger = AsyncLedger(store)
+        assert isinstance(await ledger.submit(ask), Accepted)
+
+        async def last() -> Token | Done | Failed:
+            return [event async for _, event in mailbox.events(ask.ask_id)][-1]
+
+        reading = asyncio.create_task(last())
+        await asyncio.sleep(0.2)
+        await asyncio.to_thread(redis_server.kill)
+        began = time.monotonic()
+        with pytest.raises(StoreUnavailable):
+            await ledger.submit(make_ask())
+        with pytest.raises(StoreUnavailable):
+            await mailbox.put_picture(b"x")
+        assert time.monotonic() - began < 1
+        await asyncio.to_thread(redis_server.start)
+        assert await ledger.cancel(ask.ask_id) == "cancelled"
+        assert await asyncio.wait_for(reading, 5) == calls.CANCELLED
+
+    play(wire_settings, story)
+
+
+def test_patience_ends(wire_settings: WireSettings, redis_server: RedisServer) -> None:
+    hasty = wire_settings.model_copy(update={"patience_seconds": 0.3})
+    ask = make_ask()
+
+    async def story(store: AsyncStore, mailbox: AsyncMailbox) -> None:
+        await AsyncLedger(store).submit(ask)
+        redis_server.kill()
+        try:
+            with pytest.raises(StoreUnavailable):
+                async for _ in mailbox.events(ask.ask_id):
+                    pass
+        finally:
+            redis_server.start()
+
+    play(hasty, story)
+
+
+def test_a_hundred_identical_asks_are_one(wire_settings: WireSettings, ledger: Ledger) -> None:
+    async def story(store: AsyncStore, mailbox: AsyncMailbox) -> None:
+        desk = AsyncLedger(store)
+        replies = await asyncio.gather(
+            *(desk.submit(make_ask(), flight="same") for _ in range(100))
+        )
+        leaders = [reply for reply in replies if isinstance(reply, Accepted)]
+        assert len(leaders) == 1
+        leader = leaders[0].ask_id
+        assert replies.count(Joined(leader)) == 99
+
+        async def follow() -> Token | Done | Failed:
+            return [event async for _, event in mailbox.events(leader)][-1]
+
+        following = [asyncio.create_task(follow()) for _ in range(100)]
+        await asyncio.sleep(0.1)
+        claim = ledger.claim("w", leader)
+        assert claim is not None
+        ledger.finish(leader, 1, "done", make_done())
+        assert await asyncio.gather(*following) == [make_done()] * 100
+        assert (await desk.counters()).accepted == 1
+
+    play(wire_settings, story)
