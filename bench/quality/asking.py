@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from bench.milebench.prompts import HERE
+from bench.milebench.engines import bare_prompt
 from bench.milebench.samples import Sample
 from myopia.loading import Checkpoint
 from myopia.params import Picture, Request, Sampling, Turn
@@ -19,16 +19,11 @@ MOST_TOKENS = 16
 
 def bare_parts(sample: Sample) -> list[str | Path]:
     """Context without instruction and choice list: choices go to the engine as options."""
-    text = sample.context
-    for number in range(1, sample.image_count + 1):
-        text = text.replace(f"{{image#{number}}}", HERE).replace(f"{{table#{number}}}", HERE)
-    fragments = text.split(HERE)
-    parts: list[str | Path] = [fragments[0]] if fragments[0].strip() else []
-    for image, fragment in zip(sample.images, fragments[1:], strict=True):
-        parts.append(image)
-        if fragment.strip():
-            parts.append(fragment.strip())
-    return parts
+    return [
+        part if isinstance(part, Path) else part.strip()
+        for part in bare_prompt(sample).parts()
+        if isinstance(part, Path) or part.strip()
+    ]
 
 
 def pictures_of(sample: Sample) -> list[Image.Image]:
