@@ -4,8 +4,10 @@ Knows nothing of what is put on them, but can tell the two colours it is made of
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from pocket.colors import Rgb
@@ -50,31 +52,35 @@ def sample_background(rng: np.random.Generator) -> Background:
     return Background(style, first, second, int(rng.integers(1 << 31)), grain)
 
 
-def _mix(style: str, width: int, height: int, rng: np.random.Generator) -> np.ndarray:
+def _mix(style: str, width: int, height: int, rng: np.random.Generator) -> NDArray[Any]:
     """How much of the second colour stands at each pixel, (H, W) in 0..1."""
-    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    grid: NDArray[Any] = np.mgrid[0:height, 0:width].astype(np.float32)
+    y, x = grid
+    mix: NDArray[Any]
     angle = rng.uniform(0, np.pi * 2)
     along = x * np.cos(angle) + y * np.sin(angle)
     short = min(width, height)
     if style == "gradient":
-        return (along - along.min()) / max(1.0, float(np.ptp(along)))
-    if style == "round":
+        mix = (along - along.min()) / max(1.0, float(np.ptp(along)))
+    elif style == "round":
         far = np.hypot(x - rng.uniform(0, width), y - rng.uniform(0, height))
-        return far / max(1.0, float(far.max()))
-    if style == "stripes":
+        mix = far / max(1.0, float(far.max()))
+    elif style == "stripes":
         if rng.random() < 0.5:
             along = x if rng.random() < 0.5 else y
         wave = np.sin(along * (2 * np.pi / (short * rng.uniform(0.04, 0.3))))
-        return (wave > 0).astype(np.float32) if rng.random() < 0.6 else wave / 2 + 0.5
-    if style == "checks":
+        mix = (wave > 0).astype(np.float32) if rng.random() < 0.6 else wave / 2 + 0.5
+    elif style == "checks":
         cell = max(2.0, short * rng.uniform(0.05, 0.25))
-        return ((x // cell + y // cell) % 2).astype(np.float32)
-    if style == "blotches":
+        mix = ((x // cell + y // cell) % 2).astype(np.float32)
+    elif style == "blotches":
         n = int(rng.integers(3, 14))
         small = (rng.random((n, n)) * 255).astype(np.uint8)
         picture = Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC)
-        return np.asarray(picture, dtype=np.float32) / 255
-    return rng.random((height, width), dtype=np.float32)
+        mix = np.asarray(picture, dtype=np.float32) / 255
+    else:
+        mix = rng.random((height, width), dtype=np.float32)
+    return mix
 
 
 def paint(background: Background, width: int, height: int) -> Image.Image:

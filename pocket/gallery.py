@@ -23,7 +23,7 @@ CROWDED = 10_000  # shards from this number on are crowded: for the vision stage
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """Pictures of one shard; `start[i]` is the first tile of picture i, `start[-1]` counts tiles."""
+    """Pictures of one shard; `start[i]` is picture i's first tile, `start[-1]` their number."""
 
     tiles: NDArray[np.uint8]  # (tiles, TILE, TILE, 3), memory-mapped
     kind: NDArray[np.int8]  # (tiles, PER_TILE)

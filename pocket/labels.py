@@ -4,12 +4,14 @@ Derived from the scene's boxes, never from pixels. Knows nothing of models.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pocket.scene import Scene, shape_number
-from pocket.tiles import PATCH, SIDE, TILE, tiling
+from pocket.sizes import PATCH, TILE
+from pocket.tiles import SIDE, tiling
 from pocket.words import COLORS
 
 UNSURE = -1  # too little of an object to ask about
@@ -18,7 +20,7 @@ NONE = 18  # background: kinds are 0..17
 
 @dataclass(frozen=True, slots=True)
 class PatchLabels:
-    """Per tile and patch: kind 0..18 or -1, colour 0..7 or -1, which thing (-1 none), its centre."""
+    """Per tile and patch: kind 0..18 or -1, colour 0..7 or -1, thing or -1, its centre."""
 
     kind: NDArray[np.int8]  # (tiles, PER_TILE)
     color: NDArray[np.int8]
@@ -26,22 +28,23 @@ class PatchLabels:
     center: NDArray[np.float16]  # (tiles, PER_TILE, 2), in tile sides
 
 
-def _overlap(edges: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
+def _overlap(edges: NDArray[Any], low: float, high: float) -> NDArray[Any]:
     """Length of [low, high] inside each patch starting at `edges`."""
     inside = np.minimum(edges + PATCH, high) - np.maximum(edges, low)
-    return np.clip(inside, 0, None)
+    clipped: NDArray[Any] = np.clip(inside, 0, None)
+    return clipped
 
 
 def label(scene: Scene) -> PatchLabels:
     """Labels of every patch of every tile of the scene's picture."""
     plan = tiling(scene.width, scene.height)
-    origins = [(0, 0, 0.0, 0.0, float(TILE), float(TILE))]
+    frames = [(0.0, 0.0, float(TILE), float(TILE))]
     for row in range(plan.rows_of_tiles):
         for column in range(plan.columns_of_tiles):
-            left, top = plan.left - column * TILE, plan.top - row * TILE
+            at_x, at_y = float(plan.left - column * TILE), float(plan.top - row * TILE)
             size = (float(plan.inner_width), float(plan.inner_height))
-            origins.append((row, column, float(left), float(top), *size))
-    shape = (len(origins), SIDE * SIDE)
+            frames.append((at_x, at_y, *size))
+    shape = (len(frames), SIDE * SIDE)
     best = np.zeros(shape)
     kind = np.full(shape, NONE, np.int8)
     color = np.full(shape, UNSURE, np.int8)
@@ -50,7 +53,7 @@ def label(scene: Scene) -> PatchLabels:
     edges = np.arange(SIDE) * float(PATCH)
     short = min(scene.width, scene.height)
     for number, thing in enumerate(scene.things):
-        for tile, (_, _, left, top, wide, high) in enumerate(origins):
+        for tile, (left, top, wide, high) in enumerate(frames):
             x, y = left + thing.x * wide, top + thing.y * high
             half_w = thing.width * short * wide / scene.width * 0.46
             half_h = thing.width * short * high / scene.height * 0.46

@@ -15,7 +15,8 @@ from transformers import (
     LlavaNextForConditionalGeneration,
 )
 
-from pocket.tokenizer import PATCH, PINPOINTS, TILE, build_processor
+from pocket.sizes import PATCH, PINPOINTS, TILE
+from pocket.tokenizer import build_processor
 from pocket.words import VOCABULARY
 
 # The stock class; transformers does not type its parts.

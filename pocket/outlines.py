@@ -87,7 +87,7 @@ def _place(points: Points, half: float, angle: float, stretch: float) -> Points:
 def shape_mask(
     kind: str, width: float, angle: float, stretch: float, trim: float, smooth: bool
 ) -> Image.Image:
-    """Mask (mode L) of a shape about `width` pixels wide; `angle` in radians, `trim` in 0..1 varies it."""
+    """Mask (mode L) of a shape `width` pixels wide; `angle` in radians, `trim` varies it."""
     fine = 4 if smooth else 1
     side = max(4, round(width))
     half = side * fine / 2

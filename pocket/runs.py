@@ -5,7 +5,6 @@ Knows nothing of what is trained.
 
 import json
 import math
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -23,10 +22,12 @@ class Clock:
 
     @property
     def spent_minutes(self) -> float:
+        """Minutes trained so far, earlier starts included."""
         return self._before + (time.monotonic() - self._start) / 60
 
     @property
     def progress(self) -> float:
+        """Share of the planned minutes that is spent."""
         return min(1.0, self.spent_minutes / self.minutes)
 
 
@@ -42,7 +43,7 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     torch.save(state, partial)
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 def load_state(path: Path) -> dict[str, Any] | None:

@@ -18,7 +18,7 @@ Kind = str  # a shape, or a digit "0".."9"
 
 @dataclass(frozen=True, slots=True)
 class Thing:
-    """One object; lengths are fractions of the picture's shorter side, x and y of width and height."""
+    """One object; lengths are fractions of the shorter side, x and y of width and height."""
 
     kind: Kind
     color: str
@@ -33,6 +33,7 @@ class Thing:
 
     @property
     def is_digit(self) -> bool:
+        """Whether it is a digit, not a shape."""
         return self.kind.isdigit()
 
 
@@ -71,9 +72,7 @@ def _sample_width(kind: Kind, rng: np.random.Generator) -> float:
 def sample_thing(kind: Kind, color: str, rng: np.random.Generator) -> Thing:
     """A thing of that kind and colour somewhere, of some size."""
     turn = 0.0 if rng.random() < 0.35 else rng.normal(0, 8)
-    if kind in ("circle", "ring"):
-        turn = rng.uniform(-180, 180)
-    elif kind == "star" and rng.random() < 0.4:
+    if kind in ("circle", "ring") or (kind == "star" and rng.random() < 0.4):
         turn = rng.uniform(-180, 180)
     elif kind == "cross" and rng.random() < 0.25:
         turn = 45 + rng.normal(0, 5)

@@ -1,4 +1,4 @@
-"""The fast way from a picture to the tiles that `LlavaNextProcessor` would make of it, pixel for pixel.
+"""The fast way from a picture to the tiles that `LlavaNextProcessor` makes of it, to the pixel.
 
 Knows the geometry of tiles and patches; nothing of models, tokens or labels.
 """
@@ -9,8 +9,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from transformers.image_processing_utils import select_best_resolution
 
-from pocket.tokenizer import PATCH, PINPOINTS, TILE
+from pocket.sizes import PATCH, PINPOINTS, TILE
 
 SIDE = TILE // PATCH  # patches along one tile
 PER_TILE = SIDE * SIDE
@@ -18,7 +19,7 @@ PER_TILE = SIDE * SIDE
 
 @dataclass(frozen=True, slots=True)
 class Tiling:
-    """How a picture of one size is cut: all lengths in pixels but rows and columns, which count patches."""
+    """How a picture of one size is cut: lengths in pixels, but rows and columns count patches."""
 
     rows_of_tiles: int
     columns_of_tiles: int
@@ -45,8 +46,6 @@ class Tiling:
 @lru_cache(maxsize=4096)
 def tiling(width: int, height: int) -> Tiling:
     """The tiling of a picture of that size."""
-    from transformers.image_processing_utils import select_best_resolution
-
     high, wide = select_best_resolution((height, width), PINPOINTS)
     scale_w, scale_h = wide / width, high / height
     if scale_w < scale_h:
@@ -80,7 +79,9 @@ def cut(picture: Image.Image) -> NDArray[np.uint8]:
     inner = picture.resize((plan.inner_width, plan.inner_height), Image.Resampling.BICUBIC)
     high, wide = plan.rows_of_tiles * TILE, plan.columns_of_tiles * TILE
     grid = np.zeros((high, wide, 3), np.uint8)
-    grid[plan.top : plan.top + plan.inner_height, plan.left : plan.left + plan.inner_width] = inner
+    grid[plan.top : plan.top + plan.inner_height, plan.left : plan.left + plan.inner_width] = (
+        np.asarray(inner)
+    )
     grid = grid.reshape(plan.rows_of_tiles, TILE, plan.columns_of_tiles, TILE, 3)
     return np.concatenate([base[None], grid.swapaxes(1, 2).reshape(-1, TILE, TILE, 3)])
 

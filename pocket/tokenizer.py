@@ -1,18 +1,21 @@
-"""Builds the stock processor of the pocket: fast word-level tokenizer, chat template, PIL image processor.
+"""Builds the stock processor: fast word-level tokenizer, chat template, PIL image processor.
 
-Spellings that mean the same are folded by the tokenizer's own normalizer, so every client gets them for nothing.
+Spellings that mean the same are folded by the tokenizer's own normalizer, for every client.
 Knows no model weights.
 """
 
 from typing import Any
 
+from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
+from transformers import LlavaNextProcessor, PreTrainedTokenizerFast
+from transformers.models.llava_next.image_processing_pil_llava_next import (
+    LlavaNextImageProcessorPil,
+)
+
+from pocket.sizes import PATCH, PINPOINTS, TILE
 from pocket.words import CARDINALS, ORDINALS, SAME, SPECIALS, VOCABULARY
 
-TILE = 64
-PATCH = 16
-PINPOINTS = [[64, 64], [64, 128], [128, 64], [128, 128]]
-
-# Pictures are numbered by the template. The last text of a user's turn is the question and stands last.
+# The template numbers the pictures. The last text of a user's turn is the question, at the end.
 CHAT_TEMPLATE = (
     "{{ '<s>' }}{% set ns = namespace(k=0, last=-1) %}"
     "{% for message in messages %}"
@@ -22,12 +25,14 @@ CHAT_TEMPLATE = (
     "{% else %}{{ ' ' + message['content'] }}{% endif %}"
     "{% else %}{% set ns.last = -1 %}"
     "{% if message['role'] == 'user' %}{% for item in message['content'] %}"
-    "{% if item['type'] == 'text' %}{% set ns.last = loop.index0 %}{% endif %}{% endfor %}{% endif %}"
+    "{% if item['type'] == 'text' %}{% set ns.last = loop.index0 %}{% endif %}"
+    "{% endfor %}{% endif %}"
     "{% if message['role'] == 'assistant' %}{{ ' <a>' }}{% endif %}"
     "{% for item in message['content'] %}"
-    "{% if item['type'] == 'image' %}{% set ns.k = ns.k + 1 %}{{ ' image ' ~ ns.k ~ ' : <image>' }}"
-    "{% elif item['type'] == 'text' and loop.index0 != ns.last %}{{ ' ' + item['text'] }}{% endif %}"
-    "{% endfor %}"
+    "{% if item['type'] == 'image' %}{% set ns.k = ns.k + 1 %}"
+    "{{ ' image ' ~ ns.k ~ ' : <image>' }}"
+    "{% elif item['type'] == 'text' and loop.index0 != ns.last %}"
+    "{{ ' ' + item['text'] }}{% endif %}{% endfor %}"
     "{% if ns.last >= 0 %}{{ ' <q> ' + message['content'][ns.last]['text'] }}{% endif %}"
     "{% if message['role'] == 'assistant' %}{{ ' </s>' }}{% endif %}"
     "{% endif %}{% endfor %}"
@@ -48,13 +53,10 @@ def normalizer_rules() -> list[tuple[str, str]]:
     return rules
 
 
-def build_tokenizer() -> Any:
+def build_tokenizer() -> PreTrainedTokenizerFast:
     """The fast tokenizer; unknown words become <unk>."""
-    from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
-
     table = {word: i for i, word in enumerate(VOCABULARY)}
-    core = Tokenizer(models.WordLevel(table, unk_token="<unk>"))
+    core = Tokenizer(models.WordLevel(table, unk_token="<unk>"))  # noqa: S106
     steps: list[Any] = [normalizers.NFKC(), normalizers.Lowercase()]
     steps += [normalizers.Replace(Regex(pattern), word) for pattern, word in normalizer_rules()]
     core.normalizer = normalizers.Sequence([*steps, normalizers.Strip()])
@@ -62,12 +64,10 @@ def build_tokenizer() -> Any:
         [pre_tokenizers.Whitespace(), pre_tokenizers.Punctuation(), pre_tokenizers.Digits(False)]
     )
     core.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in SPECIALS])
-    return PreTrainedTokenizerFast(
+    named = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=core,
-        bos_token="<s>",
-        eos_token="</s>",
-        unk_token="<unk>",
-        pad_token="<pad>",
+        **named,
         extra_special_tokens={"image_token": "<image>", "ask_token": "<q>", "reply_token": "<a>"},
         clean_up_tokenization_spaces=False,
         model_max_length=4096,
@@ -75,13 +75,8 @@ def build_tokenizer() -> Any:
     )
 
 
-def build_processor() -> Any:
+def build_processor() -> LlavaNextProcessor:
     """`LlavaNextProcessor` whose sizes agree with `model.build_config`."""
-    from transformers import LlavaNextProcessor
-    from transformers.models.llava_next.image_processing_pil_llava_next import (
-        LlavaNextImageProcessorPil,
-    )
-
     pictures = LlavaNextImageProcessorPil(
         size={"shortest_edge": TILE},
         crop_size={"height": TILE, "width": TILE},
@@ -89,7 +84,7 @@ def build_processor() -> Any:
         image_mean=[0.5, 0.5, 0.5],
         image_std=[0.5, 0.5, 0.5],
     )
-    return LlavaNextProcessor(
+    return LlavaNextProcessor(  # type: ignore[no-untyped-call]
         image_processor=pictures,
         tokenizer=build_tokenizer(),
         patch_size=PATCH,

@@ -1,11 +1,10 @@
-"""Stage 0, vision words: every patch must score the words of what it shows against the tied word table.
+"""Stage 0, vision words: each patch must score the words of what it shows against the word table.
 
-Trains vision tower, projector and those words; leaves the language layers alone. Knows no questions.
+Trains vision tower and projector; leaves word table and language layers alone. Knows no questions.
 """
 
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -43,6 +42,7 @@ class WordLoss(nn.Module):
     def forward(
         self, table: Tensor, features: Tensor, kind: Tensor, color: Tensor, center: Tensor
     ) -> tuple[Tensor, dict[str, float]]:
+        """Loss, and shares of right patches by sort."""
         features, kind, color = features.flatten(0, 1), kind.flatten(), color.flatten()
         scores = features @ F.normalize(table, dim=-1).T * SCALE
         kinds, colors = scores[:, : len(KIND_WORDS)], scores[:, len(KIND_WORDS) :]
@@ -69,7 +69,7 @@ class WordLoss(nn.Module):
 
 
 class TileFeed:
-    """Random tiles out of the shards that are drawn so far, new ones preferred; nearly empty ones thinned."""
+    """Random tiles of the shards drawn so far, new ones preferred, empty tiles thinned."""
 
     def __init__(self, folder: Path, seed: int) -> None:
         self.folder = folder
@@ -100,7 +100,7 @@ class TileFeed:
         return turn.pop(int(self.rng.integers(len(turn))))
 
     def batch(self, count: int, crowded: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """(tiles, kind, color, center) of `count` tiles from two shards, a share of them crowded."""
+        """(tiles, kind, color, center) of `count` tiles from two shards, crowded at that rate."""
         self._refresh()
         parts: list[tuple[np.ndarray, ...]] = []
         for _ in range(2):
@@ -121,7 +121,7 @@ class TileFeed:
 
 @torch.no_grad()
 def whiten(model: Model, feed: TileFeed) -> None:
-    """Start the patch embedding as a whitening of real patches: their fine structure is faint otherwise."""
+    """Start the patch embedding as a whitening of real patches: their details are faint."""
     weight = model.model.vision_tower.embeddings.patch_embedding.weight
     side = weight.shape[-1]
     tiles = feed.batch(1024, 0.5)[0].permute(0, 3, 1, 2).float() / 127.5 - 1

@@ -1,3 +1,4 @@
+# ruff: noqa: SIM905 - word lists read better as text
 """The words of the pocket: its vocabulary, and which spellings mean the same word.
 
 Knows nothing of tokenizer libraries; `tokenizer.py` turns these tables into one.

@@ -1,0 +1,199 @@
+"""Ways to say each question. Slots: {thing} {color} {shape} {digit} {k} {j} {name}.
+
+Spelling variants (photo, colour, second ...) are folded by the tokenizer and need no row here.
+Knows no right answers.
+"""
+
+import numpy as np
+
+WORDINGS: dict[str, tuple[str, ...]] = {
+    "find": (
+        "Which image shows a {thing}?",
+        "Which image has the {thing}?",
+        "In which image is there a {thing}?",
+        "In which image is the {thing}?",
+        "Where is the {thing}?",
+        "Where is a {thing} shown?",
+        "Find the image with a {thing}.",
+        "Which of the images contains a {thing}?",
+        "Which one shows a {thing}?",
+        "What image has a {thing} in it?",
+        "What is the number of the image that shows a {thing}?",
+        "Tell me which image contains the {thing}.",
+        "In what image can you see a {thing}?",
+        "Which image is the {thing} in?",
+        "A {thing} is in which image?",
+        "Which image number contains a {thing}?",
+    ),
+    "color": (
+        "What color is the {shape} in image {k}?",
+        "What is the color of the {shape} in image {k}?",
+        "In image {k}, what color is the {shape}?",
+        "Which color does the {shape} in image {k} have?",
+        "What color does the {shape} have in image {k}?",
+        "Tell me the color of the {shape} in image {k}.",
+        "Name the color of the {shape} shown in image {k}.",
+        "The {shape} in image {k} is what color?",
+        "Image {k}: what color is the {shape}?",
+        "Which color is the {shape} in image {k}?",
+    ),
+    "shape": (
+        "What shape is the {color} object in image {k}?",
+        "What is the shape of the {color} object in image {k}?",
+        "In image {k}, what shape is the {color} object?",
+        "Which shape is {color} in image {k}?",
+        "What {color} shape is in image {k}?",
+        "What {color} object is there in image {k}?",
+        "Which shape does the {color} thing in image {k} have?",
+        "What is the {color} object in image {k}?",
+        "Tell me the shape of the {color} object in image {k}.",
+        "Name the {color} shape in image {k}.",
+        "What {color} shape can you see in image {k}?",
+    ),
+    "only": (
+        "What shape is in image {k}?",
+        "What shape is shown in image {k}?",
+        "Which shape does image {k} show?",
+        "What shape does image {k} contain?",
+        "What shape is the object in image {k}?",
+        "Which shape is there in image {k}?",
+        "What object is in image {k}?",
+    ),
+    "tint": (
+        "What color is the object in image {k}?",
+        "What is the color of the object in image {k}?",
+        "What color is the shape in image {k}?",
+        "In image {k}, what color is the object?",
+        "Which color does the object in image {k} have?",
+    ),
+    "digit": (
+        "What digit is written in image {k}?",
+        "Which digit is in image {k}?",
+        "What number is shown in image {k}?",
+        "What digit does image {k} show?",
+        "In image {k}, which digit is visible?",
+        "What is the digit in image {k}?",
+        "Which number can you see in image {k}?",
+        "Read the digit in image {k}.",
+        "What number is written in image {k}?",
+        "Tell me the digit of image {k}.",
+    ),
+    "exist": (
+        "Is there a {thing} in image {k}?",
+        "Does image {k} show a {thing}?",
+        "Does image {k} contain a {thing}?",
+        "Is a {thing} in image {k}?",
+        "Can you see a {thing} in image {k}?",
+        "Do you see a {thing} in image {k}?",
+        "Is a {thing} visible in image {k}?",
+        "In image {k}, is there a {thing}?",
+        "Does a {thing} appear in image {k}?",
+        "Does image {k} have a {thing} in it?",
+        "Is the {thing} shown in image {k}?",
+    ),
+    "exist any": (
+        "Is there a {thing} in any image?",
+        "Does any image show a {thing}?",
+        "Is there a {thing} in any of the images?",
+        "Does any of the images contain a {thing}?",
+        "Is a {thing} in any of these images?",
+        "Can you see a {thing} in any image?",
+        "Is a {thing} visible in any image?",
+        "Is there any image with a {thing}?",
+        "Do any images show a {thing}?",
+        "Is there a {thing} in the images?",
+        "Is there any {thing}?",
+        "Do you see a {thing} anywhere?",
+    ),
+    "count": (
+        "How many images show a {thing}?",
+        "How many images contain a {thing}?",
+        "In how many images is there a {thing}?",
+        "How many of the images have a {thing}?",
+        "How many images have a {thing} in them?",
+        "Count the images with a {thing}.",
+        "What is the number of images that show a {thing}?",
+        "In how many images can you see a {thing}?",
+        "How many images are there with a {thing}?",
+        "How many of these images show a {thing}?",
+    ),
+    "describe": (
+        "Describe image {k}.",
+        "What is in image {k}?",
+        "What does image {k} show?",
+        "What can you see in image {k}?",
+        "Caption image {k}.",
+        "Write a caption for image {k}.",
+        "Tell me what is in image {k}.",
+        "What is shown in image {k}?",
+        "Give a description of image {k}.",
+        "What do you see in image {k}?",
+        "Please describe the content of image {k}.",
+    ),
+    "needle": (
+        "What is the value of {name}?",
+        "What is {name}?",
+        "Which value does {name} have?",
+        "What value has {name}?",
+        "Tell me the value of {name}.",
+        "What number is {name}?",
+        "According to the note, what is {name}?",
+        "What does the note say about {name}?",
+        "Which digit is the value of {name}?",
+        "{name} is what?",
+    ),
+    "note": (
+        "Note: {name} is {digit}.",
+        "{name} is {digit}.",
+        "The value of {name} is {digit}.",
+        "Note: the value of {name} is {digit}.",
+        "{name} has the value {digit}.",
+        "{name} = {digit}",
+        "Remark: {name} is {digit}.",
+    ),
+    "change": (
+        "What changed between image {k} and image {j}?",
+        "What has changed between image {k} and image {j}?",
+        "What changed from image {k} to image {j}?",
+        "What is different between image {k} and image {j}?",
+        "What is the difference between image {k} and image {j}?",
+        "Between image {k} and image {j}, what changed?",
+        "What differs between image {k} and image {j}?",
+        "How do image {k} and image {j} differ?",
+        "Compare image {k} and image {j}: what changed?",
+        "What was changed between images {k} and {j}?",
+    ),
+    "move": (
+        "Where does the {shape} move from image {k} to image {j}?",
+        "In which direction does the {shape} move from image {k} to image {j}?",
+        "Which way does the {shape} move from image {k} to image {j}?",
+        "Which direction does the {shape} go between image {k} and image {j}?",
+        "Where did the {shape} go from image {k} to image {j}?",
+        "How does the {shape} move from image {k} to image {j}?",
+        "From image {k} to image {j}, where does the {shape} move?",
+        "What is the direction of the {shape} from image {k} to image {j}?",
+        "Does the {shape} move left, right, up or down from image {k} to image {j}?",
+    ),
+}
+
+
+def word(task: str, rng: np.random.Generator, **slots: str) -> str:
+    """One wording of the task, filled in."""
+    ways = WORDINGS[task]
+    # the first row is the documented wording: it is asked more often
+    pick = 0 if rng.random() < 0.2 else int(rng.integers(len(ways)))
+    return ways[pick].format(**slots)
+
+
+def name_thing(kind: str | None, color: str | None, rng: np.random.Generator) -> str:
+    """Such as: red circle, circle that is red, green object, digit 7, purple 7."""
+    if kind is None:
+        return str(rng.choice([f"{color} object", f"{color} shape", f"{color} thing"]))
+    if kind.isdigit():
+        plain = f"digit {kind}" if rng.random() < 0.75 else kind
+        return plain if color is None else f"{color} {plain}"
+    if color is None:
+        return kind
+    if rng.random() < 0.1:
+        return f"{kind} that is {color}" if rng.random() < 0.6 else f"{kind} in {color}"
+    return f"{color} {kind}"

@@ -1,0 +1,167 @@
+"""Stage 1, reading: the language layers learn to answer about rows of pictures; vision is frozen.
+
+Curriculum on the number of pictures; scaffolding until `scaffold_until`; averaged weights kept.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from pocket.features import Pages
+from pocket.model import Model
+from pocket.muon import Pair
+from pocket.reader import Layer, answer_logits, run_layers
+from pocket.runs import Clock, load_state, note, rate, save_state
+from pocket.scaffold import COMPARE_LAYER, POINTER_LAYER, Scaffold, Weights
+from pocket.sheets import IGNORE, Batch, collate
+from pocket.stories import Sheet, sample_sheet
+from pocket.vision_stage import COLOR_WORDS, KIND_WORDS
+
+TOKENS_PER_STEP = 3500
+MOST_PICTURES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Choices of one reading run."""
+
+    minutes: float
+    seed: int
+    peak: float = 1.5e-3
+    decay_from: float = 0.6
+    scaffold_until: float = 0.67
+    level: int = 3  # most pictures at the start
+    average: float = 0.995
+
+
+@dataclass(slots=True)
+class Progress:
+    """Running means of what was right, and the level they have earned."""
+
+    level: int
+    right: dict[str, float]
+    calm: int = 0
+
+    def update(self, task: str, hit: float) -> None:
+        """Mix one batch's share of right answers in."""
+        self.right[task] = 0.97 * self.right.get(task, hit) + 0.03 * hit
+
+    def climb(self) -> None:
+        """One more picture once the main tasks go well for a while."""
+        self.calm += 1
+        main = [self.right.get(t, 0.0) for t in ("find", "find digit", "color")]
+        if self.calm >= 25 and self.level < MOST_PICTURES and sum(main) / 3 > 0.72:
+            self.level, self.calm = self.level + 1, 0
+
+
+def sample_batch(pages: list[Pages], level: int, rng: np.random.Generator) -> Batch:
+    """Stories with the same number of pictures, half of the time as many as the level allows."""
+    count = level if rng.random() < 0.5 else int(rng.integers(1, level + 1))
+    asked = 7 + count // 2
+    stories = max(2, TOKENS_PER_STEP // (count * 84 + asked * 14))
+    sheets: list[tuple[Sheet, Pages]] = []
+    while len(sheets) < stories:
+        page = pages[int(rng.integers(len(pages)))]
+        sheet = sample_sheet(page.albums, count, asked, rng)
+        if sheet.questions:
+            sheets.append((sheet, page))
+    return collate(sheets)
+
+
+def losses(
+    model: Model, scaffold: Scaffold, batch: Batch, weights: Weights | None
+) -> tuple[Tensor, dict[str, float], Tensor]:
+    """Loss, numbers to log, and which answer tokens were right (aligned with the targets)."""
+    extra: dict[str, Tensor] = {}
+    numbers: dict[str, float] = {}
+    layer: Layer | None = None
+    for depth, layer in enumerate(run_layers(model, batch)):
+        if weights is None:
+            continue
+        if depth == 0 and len(batch.fetch):
+            extra["fetch"] = weights.fetch * scaffold.fetch(layer, batch)
+            extra["known"] = weights.known * scaffold.known(layer, batch)
+        elif depth == 1:
+            index_loss, numbers["index"] = scaffold.which_image(layer, batch)
+            extra["index_loss"] = weights.index * index_loss
+        if depth in (POINTER_LAYER, COMPARE_LAYER) and len(batch.pointer):
+            loss = scaffold.pointer(layer, batch, depth == COMPARE_LAYER)
+            extra[f"pointer{depth}"] = weights.pointer * loss
+    assert layer is not None
+    scored = batch.target != IGNORE
+    logits = answer_logits(model, layer.output[scored])
+    target = batch.target[scored]
+    answer = F.cross_entropy(logits, target)
+    numbers.update({k: v.item() for k, v in extra.items()}, answer=answer.item())
+    right = torch.ones_like(scored)
+    right[scored] = logits.argmax(1) == target
+    return answer + sum(extra.values(), torch.zeros(())), numbers, right
+
+
+def score_replies(batch: Batch, right: Tensor, progress: Progress) -> None:
+    """Count a question as right when every answer word is."""
+    groups: dict[str, list[bool]] = defaultdict(list)
+    for story, row, question in batch.replies:
+        same = batch.which[story] == batch.which[story, row]
+        groups[question.task].append(bool(right[story][same].all()))
+    for task, hits in groups.items():
+        progress.update(task, sum(hits) / len(hits))
+
+
+def _average(kept: dict[str, Tensor], model: Model, share: float) -> None:
+    for name, weight in model.named_parameters():
+        if weight.requires_grad:
+            kept[name].lerp_(weight.detach(), 1 - share)
+
+
+def train_reading(model: Model, pages: list[Pages], folder: Path, plan: Plan) -> dict[str, Tensor]:
+    """Run or resume stage 1; the model is changed in place, averaged weights are returned."""
+    model.model.vision_tower.requires_grad_(False)
+    model.model.multi_modal_projector.requires_grad_(False)
+    words = model.get_input_embeddings().weight
+    scaffold = Scaffold(words.shape[1])
+    text = model.model.language_model
+    matrices = [p for p in text.layers.parameters() if p.ndim == 2]
+    others = [p for p in text.parameters() if p.ndim == 1] + [words, model.model.image_newline]
+    optimizer = Pair(matrices, [*others, *scaffold.parameters()], plan.peak)
+    kept = {n: p.detach().clone() for n, p in model.named_parameters() if p.requires_grad}
+    fixed = torch.tensor(KIND_WORDS + COLOR_WORDS)
+    anchor = words.detach()[fixed].clone()
+    progress, step, spent = Progress(plan.level, {}), 0, 0.0
+    before = load_state(folder / "reading.pt")
+    if before is not None:
+        model.load_state_dict(before["model"])
+        scaffold.load_state_dict(before["scaffold"])
+        optimizer.load_state_dict(before["optimizer"])
+        kept, step, spent = before["kept"], before["step"], before["minutes"]
+        progress = Progress(before["level"], before["right"])
+        anchor = words.detach()[fixed].clone()
+    clock, rng = Clock(plan.minutes, spent), np.random.default_rng([plan.seed, step])
+    while clock.progress < 1:
+        batch = sample_batch(pages, progress.level, rng)
+        weights = Weights() if clock.progress < plan.scaffold_until else None
+        loss, numbers, right = losses(model, scaffold, batch, weights)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step(rate(clock.progress, step, plan.peak, plan.decay_from))
+        with torch.no_grad():
+            words[fixed] = anchor
+        step += 1
+        _average(kept, model, min(plan.average, step / (step + 20)))
+        score_replies(batch, right, progress)
+        progress.climb()
+        if step % 20 == 0:
+            tasks = {k.replace(" ", "_"): v for k, v in sorted(progress.right.items())}
+            note(folder / "reading.jsonl", step=step, minutes=clock.spent_minutes,
+                 level=progress.level, **numbers, **tasks)  # fmt: skip
+        if step % 100 == 0 or clock.progress >= 1:
+            state = {"model": model.state_dict(), "scaffold": scaffold.state_dict(),
+                     "optimizer": optimizer.state_dict(), "kept": kept, "step": step,
+                     "minutes": clock.spent_minutes, "level": progress.level,
+                     "right": progress.right}  # fmt: skip
+            save_state(folder / "reading.pt", state)
+    return kept

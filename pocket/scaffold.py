@@ -1,0 +1,111 @@
+"""Scaffolding losses: where the reply row should look, and what it should know by then.
+
+Thrown away after training, and switched off in the last third of it; the model card says so.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pocket.reader import Layer
+from pocket.scene import shape_number
+from pocket.sheets import Batch
+from pocket.words import COLORS
+
+POINTER_LAYER, POINTER_HEAD = 2, 1
+COMPARE_LAYER, COMPARE_HEAD = 3, 0
+NUMBERS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """How much each scaffold weighs."""
+
+    fetch: float = 0.3
+    known: float = 0.3
+    index: float = 0.3
+    pointer: float = 0.3
+
+
+def _row_logits(layer: Layer, rows: Tensor, story: Tensor, head: Tensor, batch: Batch) -> Tensor:
+    """Attention logits (n, P + R) of question rows, forbidden columns at -inf."""
+    width = batch.prefix.shape[1]
+    query = layer.query[story, head, width + rows]
+    keys = layer.key[story, head]
+    logits: Tensor = torch.einsum("nd,nsd->ns", query, keys) * query.shape[-1] ** -0.5
+    columns = torch.arange(batch.asked.shape[1])
+    same = batch.which[story] == batch.which[story, rows][:, None]
+    own = same & (columns[None] <= rows[:, None])
+    visible = torch.arange(width)[None] < batch.lengths[story][:, None]
+    return logits.masked_fill(~torch.cat([visible, own], dim=1), float("-inf"))
+
+
+class Scaffold(nn.Module):
+    """Heads that read off what a row knows, and the attention losses."""
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.index = nn.Linear(hidden, NUMBERS)
+        self.color = nn.Linear(hidden, len(COLORS))
+        self.kind = nn.Linear(hidden, 18)
+        self.number = nn.Linear(hidden, NUMBERS)
+
+    def fetch(self, layer: Layer, batch: Batch) -> Tensor:
+        """Layer 0: the reply row attends to the question's colour, kind and number words."""
+        story, row, column, head = batch.fetch.unbind(1)
+        logits = _row_logits(layer, row, story, head, batch)
+        at = batch.prefix.shape[1] + column
+        return (logits.logsumexp(1) - logits.gather(1, at[:, None])[:, 0]).mean()
+
+    def known(self, layer: Layer, batch: Batch) -> Tensor:
+        """After layer 0 the reply row must name those words."""
+        width = batch.prefix.shape[1]
+        places = torch.tensor([(b, width + r) for b, r, _ in batch.replies])
+        hidden = F.rms_norm(layer.output[places[:, 0], places[:, 1]], layer.output.shape[-1:])
+        asked = [q for _, _, q in batch.replies]
+        wanted = {
+            self.color: [COLORS.index(q.color) if q.color in COLORS else -1 for q in asked],
+            self.kind: [_kind_target(q.kind) for q in asked],
+            self.number: [int(q.numbers[0]) - 1 if q.numbers else -1 for q in asked],
+        }
+        loss = hidden.new_zeros(())
+        for head, targets in wanted.items():
+            target = torch.tensor(targets)
+            if (target >= 0).any():
+                loss = loss + F.cross_entropy(head(hidden), target, ignore_index=-1)
+        return loss
+
+    def which_image(self, layer: Layer, batch: Batch) -> tuple[Tensor, float]:
+        """After layer 1 image tokens must know their picture's number; a quarter is asked."""
+        width = batch.prefix.shape[1]
+        asked = (batch.number >= 0) & (torch.rand(batch.number.shape) < 0.25)
+        hidden = F.rms_norm(layer.output[:, :width][asked], layer.output.shape[-1:])
+        scores, target = self.index(hidden), batch.number[asked]
+        return F.cross_entropy(scores, target), (scores.argmax(1) == target).float().mean().item()
+
+    def pointer(self, layer: Layer, batch: Batch, comparing: bool) -> Tensor:
+        """The reply row spreads one head's attention evenly over the pictures with the evidence."""
+        chosen = batch.pointer[:, 2] == int(comparing)
+        if not chosen.any():
+            return layer.key.new_zeros(())
+        story, row, _ = batch.pointer[chosen].unbind(1)
+        head = torch.full_like(row, COMPARE_HEAD if comparing else POINTER_HEAD)
+        logits = _row_logits(layer, row, story, head, batch)
+        evidence = batch.evidence[chosen]
+        on_evidence = logits[:, : evidence.shape[1]].masked_fill(~evidence, float("-inf"))
+        loss = logits.logsumexp(1) - on_evidence.logsumexp(1)
+        _, rank, groups = torch.unique(
+            story * 100_000 + row, return_inverse=True, return_counts=True
+        )
+        shared = groups[rank].float()
+        mean: Tensor = ((loss - shared.log()) / shared).sum() / (1 / shared).sum()
+        return mean
+
+
+def _kind_target(kind: str | None) -> int:
+    try:
+        return -1 if kind is None else shape_number(kind)
+    except ValueError:
+        return -1  # a shape that is never drawn
