@@ -1,39 +1,31 @@
-"""POST /v1/ask: one question about N pictures in, one answer or its event stream out.
+"""POST /v1/ask: one question about N pictures in; one answer, its event stream, or a 202 out.
 
-Reads, checks, builds the wire's message, and lets it in. How an ask is followed to its ending
-is `service.dispatch`'s business, how a body looks `service.intake`'s.
+How an ask is followed to its ending is `service.dispatch`'s business, how it is read and built
+`service.prepare`'s.
 """
 
 import asyncio
-import re
 import time
-import uuid
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
-import structlog
-from anyio import to_thread
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 
-from service import dispatch, events, intake
+from service import dispatch, events, idempotency
 from service.caller import TheCaller, TheDesk, may, paced
 from service.desk import Desk
-from service.dispatch import Entry, Events, Wanted
-from service.images import Picture, Raw, check
-from service.intake import Incoming, Named
-from service.keys import Key
+from service.dispatch import Entry, Events
 from service.openapi import ASK_DOCUMENT
-from service.problems import Problem, from_failed
+from service.prefer import Preference, preference
+from service.prepare import prepare
+from service.problems import from_failed
 from service.refusals import HUNG_UP
-from service.settings import Settings
-from service.shelf import Note
-from wire.messages import Ask, Done, Failed, ImagePart, TextPart, Timings, Turn
+from service.schema import AskState
+from wire.messages import Done, Failed, Timings
 
-TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-
-router = APIRouter(dependencies=[Depends(may("ask"))])
-log = structlog.get_logger(__name__)
+router = APIRouter(tags=["asks"], dependencies=[Depends(may("ask"))])
 
 
 @router.post("/v1/ask", operation_id="ask", dependencies=[Depends(paced)], **ASK_DOCUMENT)
@@ -42,96 +34,42 @@ async def ask(request: Request, desk: TheDesk, key: TheCaller) -> Response:
     came_at = time.perf_counter()
     with desk.holding(request.headers.get("content-length")):
         wanted, streams = await prepare(request, desk, key)
+        ask_id = await idempotency.bind(desk, wanted, request.headers.get("idempotency-key"))
+        wanted = replace(wanted, ask=wanted.ask.model_copy(update={"ask_id": ask_id}))
         entry = await dispatch.enter(desk, wanted)
-    if not streams:
-        return await answer_whole(request, desk, entry, came_at)
-    following = dispatch.follow(desk, entry, resume_place(request, entry))
-    return events.respond(following, entry.ask_id, desk.settings.ping_seconds, headers_of(entry))
-
-
-async def prepare(request: Request, desk: Desk, key: Key) -> tuple[Wanted, bool]:
-    """Everything before the ledger: read, check, build; and whether to stream."""
-    settings = desk.settings
-    incoming = await intake.read(request, settings)
-    deadline = time.time() + timeout_seconds(incoming.params.timeout_seconds, settings)
-    pictures = await checked(desk, [item for item in incoming.items if isinstance(item, Raw)])
-    await known(desk, key.owner, [item for item in incoming.items if isinstance(item, Named)])
-    message = build(incoming, pictures, deadline, request.headers.get("traceparent"))
-    streams = incoming.params.stream or wants_events(request)
-    wanted = Wanted(message, pictures, key.owner, incoming.params.cache, key.max_open_asks)
-    return wanted, streams
-
-
-async def checked(desk: Desk, raws: list[Raw]) -> list[Picture]:
-    """Pictures that are sound; at most `decode_threads` asks are looked at at once."""
-    try:
-        return await to_thread.run_sync(check, raws, desk.settings, limiter=desk.decoding)
-    except Problem as problem:
-        desk.metrics.media_rejected.labels(problem.code).inc()
-        raise
-
-
-async def known(desk: Desk, tenant: str, named: list[Named]) -> dict[str, Note]:
-    """Notes of pictures that the asker names by hash, having sent them before."""
-    notes = await desk.shelf.find(tenant, [picture.digest for picture in named])
-    for picture in named:
-        if picture.digest not in notes:
-            raise Problem(
-                "bad_image",
-                f"Picture {picture.index + 1}: no picture of this id is stored; send its bytes.",
-                field=picture.field,
-                image_index=picture.index,
-            )
-    return notes
-
-
-def timeout_seconds(chosen: float | None, settings: Settings) -> float:
-    """The ask's time, within what this deployment allows."""
-    limit = settings.max_timeout_seconds
-    if chosen is not None and chosen > limit:
-        raise Problem(
-            "bad_request",
-            f"`timeout_seconds` may be at most {limit:g} here.",
-            field="/timeout_seconds",
-            limit=limit,
-            actual=chosen,
+    wishes = preference(request.headers.get("prefer"))
+    if streams:
+        following = dispatch.follow(desk, entry, resume_place(request, entry))
+        return events.respond(
+            following, entry.ask_id, desk.settings.ping_seconds, headers_of(entry)
         )
-    return chosen or min(limit, settings.default_timeout_seconds)
+    if wishes.asynchronous and entry.stored is None:
+        return await answer_later(desk, entry, wishes, came_at)
+    return await answer_whole(request, desk, entry, came_at)
 
 
-def wants_events(request: Request) -> bool:
-    """Whether the header `Accept` names the event stream."""
-    accepted = request.headers.get("accept", "").lower()
-    return any(part.split(";")[0].strip() == "text/event-stream" for part in accepted.split(","))
-
-
-def build(
-    incoming: Incoming, pictures: list[Picture], deadline: float, traceparent: str | None
-) -> Ask:
-    """The wire's message: parts in the order of the request, the question last."""
-    fresh = iter(pictures)
-    parts: list[ImagePart | TextPart] = []
-    index = 0
-    for item in incoming.items:
-        if isinstance(item, str):
-            parts.append(TextPart(text=item))
-            continue
-        digest = item.digest if isinstance(item, Named) else next(fresh).digest
-        parts.append(ImagePart(digest=digest, index=index))
-        index += 1
-    params = incoming.params
-    traced = traceparent if traceparent and TRACEPARENT.fullmatch(traceparent) else None
-    return Ask(
-        ask_id=f"ask_{uuid.uuid4().hex}",
-        turns=(Turn(role="user", parts=(*parts, TextPart(text=incoming.question))),),
-        options=params.options,
-        pruning=params.pruning,
-        generation=params.generation,
-        tiles=params.tiles,
-        explain=params.explain,
-        deadline=deadline,
-        traceparent=traced,
+async def answer_later(desk: Desk, entry: Entry, wishes: Preference, came_at: float) -> Response:
+    """The answer if it comes within the wish, else 202 and where to look."""
+    tending = desk.chore(fold(dispatch.follow(desk, entry, leaving_cancels=False)))
+    if wishes.wait_seconds:
+        await asyncio.wait({tending}, timeout=wishes.wait_seconds)
+    if tending.done():
+        return respond(*tending.result(), entry, came_at)
+    record = await desk.ledger.get(entry.ask_id)
+    wanted = entry.wanted.ask
+    state = AskState(
+        id=entry.ask_id,
+        status=record.state if record else "queued",
+        created_at=record.accepted_at if record else time.time(),
+        deadline=record.deadline if record else wanted.deadline,
     )
+    headers = {
+        **headers_of(entry),
+        "Location": f"/v1/asks/{entry.ask_id}",
+        "Preference-Applied": "respond-async",
+        "Retry-After": "1",
+    }
+    return JSONResponse(state.model_dump(mode="json"), 202, headers)
 
 
 def resume_place(request: Request, entry: Entry) -> str:
@@ -154,6 +92,11 @@ async def answer_whole(request: Request, desk: Desk, entry: Entry, came_at: floa
     finally:
         leaving.cancel()
         folding.cancel()
+    return respond(ending, ask_id, entry, came_at)
+
+
+def respond(ending: Done | Failed, ask_id: str, entry: Entry, came_at: float) -> Response:
+    """One ending as the whole answer; raises the Problem of a bad one."""
     if isinstance(ending, Failed):
         raise from_failed(ending, ask_id)
     answer = events.answer_of(ending, ask_id)
@@ -187,6 +130,8 @@ def server_timing(timings: Timings, total_ms: float) -> str:
 def headers_of(entry: Entry) -> dict[str, str]:
     """Which ask this is, and how old a stored answer is."""
     headers = {"X-Ask-Id": entry.ask_id, "Cache-Control": "no-store"}
+    if entry.key is not None:
+        headers["ETag"] = f'"{entry.key}"'
     if entry.stored is not None:
         headers["Age"] = str(int(entry.stored.age_seconds))
     return headers

@@ -8,7 +8,7 @@ import contextlib
 import time
 from collections.abc import AsyncGenerator, Coroutine, Generator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from anyio import CapacityLimiter
@@ -27,6 +27,7 @@ from wire.queue import Queue
 from wire.store import AsyncStore
 from wire.workers import AsyncFleet, Fleet
 
+T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 
@@ -81,11 +82,17 @@ class Desk:
         except StoreUnavailable:
             log.warning("message not sent; the reaper will send it", ask_id=ask_id)
 
-    def chore(self, work: Coroutine[Any, Any, None]) -> None:
+    def chore(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Do something that must outlive the request it belongs to."""
         task = asyncio.create_task(work)
         self._chores.add(task)
-        task.add_done_callback(self._chores.discard)
+        task.add_done_callback(self._chore_done)
+        return task
+
+    def _chore_done(self, task: asyncio.Task[Any]) -> None:
+        self._chores.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.warning("a chore failed", cause=type(task.exception()).__name__)
 
     async def leave(self, ask_id: str) -> None:
         """One asker has gone; the last one to go cancels the ask."""

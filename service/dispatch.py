@@ -14,7 +14,7 @@ from typing import Literal
 from service.desk import Desk
 from service.images import Picture
 from service.problems import Problem
-from wire.answers import StoredAnswer, is_repeatable
+from wire.answers import StoredAnswer, answer_key, is_repeatable
 from wire.calls import EXPIRED
 from wire.errors import StoreUnavailable
 from wire.mailbox import FROM_START
@@ -86,7 +86,7 @@ def key_of(wanted: Wanted, fleet: Fleet) -> str | None:
         return None
     if not is_repeatable(wanted.ask):
         return None
-    return answerkey_of(wanted.ask, model=model, revision=revision, tenant=wanted.tenant)
+    return answer_key(wanted.ask, model=model, revision=revision, tenant=wanted.tenant)
 
 
 async def _submit(

@@ -9,7 +9,10 @@ import structlog
 def configure(*, as_json: bool) -> None:
     """Set up logging of this process; called once, from `__main__`."""
     renderer: structlog.types.Processor = (
-        structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
+        structlog.processors.JSONRenderer()
+        if as_json
+        # Plain tracebacks: prettier ones print local variables, and those hold what was asked.
+        else structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     )
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,

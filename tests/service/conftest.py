@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+import structlog
 from pydantic import SecretStr
 
 from service.settings import Settings
@@ -17,6 +18,14 @@ __all__ = ["redis_server"]
 def settings_for(server: RedisServer, **fields: object) -> Settings:
     chosen = {"lease_seconds": 1.0, "reap_interval_seconds": 0.2, "fleet_fresh_seconds": 0}
     return Settings.model_validate({"redis_url": SecretStr(server.url), **chosen, **fields})
+
+
+@pytest.fixture(scope="session", autouse=True)
+def logs() -> None:
+    # structlog's default for errors prints every local variable, which takes seconds.
+    structlog.configure(
+        processors=[structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    )
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,102 @@
+"""POST /v1/estimate: what an ask would cost and how long it would wait.
+
+Runs nothing and stores nothing: pictures are read for their size alone, and the model's facts
+come from the workers' cards.
+"""
+
+import time
+
+from fastapi import APIRouter, Depends, Request
+
+from service import intake
+from service.caller import TheCaller, TheDesk, may
+from service.costs import Costs, text_tokens
+from service.desk import Desk
+from service.dispatch import Wanted, key_of
+from service.images import Raw
+from service.intake import Incoming, Named
+from service.openapi import ESTIMATE_DOCUMENT
+from service.prepare import build, checked, known
+from service.problems import Problem
+from service.schema import Estimate, ImageCost
+from wire.workers import Fleet
+
+BUDGETS = (1.0, 0.5, 0.2, 0.1, 0.05)
+
+router = APIRouter(tags=["asks"], dependencies=[Depends(may("ask"))])
+
+
+@router.post("/v1/estimate", operation_id="estimate", **ESTIMATE_DOCUMENT)
+async def estimate(request: Request, desk: TheDesk, key: TheCaller) -> Estimate:
+    """Say what an ask would cost, without asking it."""
+    with desk.holding(request.headers.get("content-length")):
+        incoming = await intake.read(request, desk.settings)
+        pictures = await checked(desk, [item for item in incoming.items if isinstance(item, Raw)])
+    notes = await known(desk, key.owner, [i for i in incoming.items if isinstance(i, Named)])
+    fleet = await desk.fleet()
+    costs = Costs.of(fleet.facts)
+    if costs is None:
+        detail = "No worker is there to say what a picture costs; try again when one has started."
+        raise Problem("unavailable", detail)
+    fresh = iter(pictures)
+    sizes = []
+    for item in incoming.items:
+        if not isinstance(item, str):
+            found = notes[item.digest] if isinstance(item, Named) else next(fresh)
+            sizes.append((found.width, found.height))
+    message = build(incoming, pictures, time.time() + 60, None)
+    answer_key = key_of(Wanted(message, tenant=key.owner, cache=incoming.params.cache), fleet)
+    stored = await desk.answers.get(answer_key) if answer_key else None
+    wait = await expected_wait_seconds(desk, fleet)
+    return told(incoming, sizes, costs, fleet, (stored is not None, wait))
+
+
+def told(
+    incoming: Incoming,
+    sizes: list[tuple[int, int]],
+    costs: Costs,
+    fleet: Fleet,
+    found: tuple[bool, float | None],
+) -> Estimate:
+    """The arithmetic; `sizes` are (width, height), `found` is (cached, seconds to wait)."""
+    params = incoming.params
+    images = tuple(
+        ImageCost(
+            index=index,
+            width=width,
+            height=height,
+            tokens=costs.tokens(width, height, params.tiles),
+        )
+        for index, (width, height) in enumerate(sizes)
+    )
+    image_tokens = sum(image.tokens for image in images)
+    texts = [incoming.question, *params.options]
+    texts += [item for item in incoming.items if isinstance(item, str)]
+    words = text_tokens(texts)
+    pruning = params.pruning
+    budgets = sorted({*BUDGETS, pruning.budget}, reverse=True)
+    return Estimate(
+        model=fleet.model,
+        images=images,
+        image_tokens=image_tokens,
+        text_tokens=words,
+        context_tokens=costs.context,
+        kv_bytes={
+            f"{budget:g}": costs.kv_bytes(
+                image_tokens, words, pruning.model_copy(update={"budget": budget})
+            )
+            for budget in budgets
+        },
+        fits=image_tokens + words + params.generation.max_tokens <= costs.context,
+        cached=found[0],
+        expected_wait_seconds=found[1],
+    )
+
+
+async def expected_wait_seconds(desk: Desk, fleet: Fleet) -> float | None:
+    """How long a new ask would wait, by the moving average; None when no worker takes asks."""
+    if not fleet.slots:
+        return None
+    counters = await desk.ledger.counters()
+    ahead = max(0, counters.open + 1 - fleet.slots)
+    return round(ahead * fleet.service_seconds / fleet.slots, 3)
