@@ -1,12 +1,14 @@
 // Puts the page together: what is on the left becomes asks, what comes back goes to the right.
 
-import { call, key, offer, offers, onKeyWanted } from "./api.js";
+import { call, offer, offers } from "./api.js";
 import { cardOf } from "./card.js";
 import { offerComparison, showVerdict, summaryOf } from "./compare.js";
-import { el, find, say } from "./dom.js";
+import { find, say } from "./dom.js";
+import { dressUp } from "./dress.js";
 import { keepEstimating } from "./estimate.js";
 import { offerExamples, takeIn } from "./intake.js";
-import { hideKept, paintAgain, showKept } from "./kept.js";
+import { hideKept, showKept } from "./kept.js";
+import { bitmapsOf } from "./overlay.js";
 import { mainKnobs, restKnobs } from "./knobs.js";
 import { Pictures } from "./pictures.js";
 import { Run } from "./run.js";
@@ -15,10 +17,10 @@ import { showSheet } from "./sheet.js";
 import { watchState } from "./status.js";
 
 const pictures = new Pictures();
-let knobs, rest, compare, estimate = () => {}, runs = [], model = "";
+let knobs, rest, compare, estimate = () => {}, runs = [], turns = 0, model = "";
 
 async function open() {
-  dressUp();
+  dressUp(() => { pictures.retry(); changed(); });
   showSheet(pictures, takeIn(pictures));
   const { paths, schemas } = await (await fetch("/web/knobs.json")).json();
   offer(paths);
@@ -30,7 +32,7 @@ async function open() {
   pictures.addEventListener("change", changed);
   find("question").addEventListener("input", () => { find("question").removeAttribute("aria-invalid"); changed(); });
   find("ask").addEventListener("submit", (event) => { event.preventDefault(); ask(); });
-  find("stop").addEventListener("click", () => runs.forEach((run) => run.cancel()));
+  find("stop").addEventListener("click", () => { turns += 1; runs.forEach((run) => run.cancel()); busy(false); });
   find("share-open").addEventListener("click", share);
   find("reset").addEventListener("click", () => { rest.set({}); knobs.set(defaultsOf(schemas.Pruning)); });
   addEventListener("keydown", (event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); ask(); } });
@@ -92,14 +94,16 @@ async function ask() {
   if (!isReady()) return;
   runs.forEach((run) => run.cancel());
   const settings = compare.settings();
-  const asked = pictures.list.map(({ name, file }) => ({ name, file }));
+  const asked = [...pictures.list];
+  const turn = (turns += 1);
   find("empty").hidden = true;
   find("verdict").hidden = true;
   hideKept();
   busy(true);
   const images = await pictures.items();
+  if (turn !== turns) return;
   runs = settings.map(({ letter, main }) => {
-    const card = cardOf(letter, summaryOf(main), settings.length > 1, { failed: pointAt });
+    const card = cardOf(letter, summaryOf(main), settings.length > 1, { failed: (told) => pointAt(told, asked) });
     const run = new Run({ ...bodyOf(main), explain: true }, images, (event) => { card.hear(event, run); if (run.ended) settle(); });
     return Object.assign(run, { letter, card });
   });
@@ -118,7 +122,7 @@ async function ask() {
     showVerdict(done.map((run) => run.answer));
     const explained = done.filter((run) => run.answer.explain).map((run) => ({ letter: run.letter, explain: run.answer.explain }));
     if (!explained.length) return;
-    const bitmaps = await Promise.all(asked.map(async ({ name, file }) => ({ name, bitmap: await createImageBitmap(file) })));
+    const bitmaps = await bitmapsOf(asked);
     if (mine === runs) showKept(explained, bitmaps);
   }
 }
@@ -129,8 +133,8 @@ function busy(on) {
 }
 
 /** Marks what a failure names: a picture of the sheet, or a knob. */
-function pointAt({ field, imageIndex }) {
-  if (imageIndex !== null) find("sheet").children[imageIndex]?.classList.add("fault");
+function pointAt({ field, imageIndex, detail }, asked) {
+  if (asked[imageIndex]) pictures.refused(asked[imageIndex], detail);
   const name = field?.split("/").pop();
   const node = name && (find(`${name}-a`) || document.querySelector(`[id^="rest-"][id$="-${name}"]`) || (name === "question" && find("question")));
   if (node) { node.closest("details")?.setAttribute("open", ""); node.setAttribute("aria-invalid", "true"); }
@@ -175,25 +179,6 @@ async function openLink() {
   rest.set({ top, pruning, generation });
   compare.set(other);
   if (lost.length) find("left-out").textContent = `The service no longer keeps picture ${lost.join(", ")} of this link. Add ${lost.length > 1 ? "them" : "it"} again.`;
-}
-
-function dressUp() {
-  const root = document.documentElement;
-  const stored = localStorage.getItem("myopia-theme");
-  if (stored) root.dataset.theme = stored;
-  find("theme").addEventListener("click", () => {
-    const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-    root.dataset.theme = dark ? "light" : "dark";
-    localStorage.setItem("myopia-theme", root.dataset.theme);
-    paintAgain();
-  });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paintAgain);
-  find("lens").append(...Array.from({ length: 45 }, (_, at) => el("i", { class: Math.hypot((at % 9) - 4, Math.floor(at / 9) - 2) < 2.1 || at === 8 || at === 36 ? "sharp" : "" })));
-  for (const button of document.querySelectorAll("[data-close]")) button.addEventListener("click", () => button.closest("dialog").close());
-  onKeyWanted(() => { find("key-open").hidden = false; if (!find("key").open) find("key").showModal(); });
-  find("key-open").hidden = !key.get();
-  find("key-open").addEventListener("click", () => find("key").showModal());
-  find("key-form").addEventListener("submit", () => { key.set(find("key-field").value.trim()); pictures.retry(); changed(); });
 }
 
 open();

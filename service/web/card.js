@@ -12,7 +12,9 @@ export function cardOf(letter, summary, two, words) {
   const below = el("div", { class: "wait" }, el("div", { class: "track" }, el("i")));
   const node = el("article", { class: `card ${letter}`, "aria-label": two ? `Answer ${letter.toUpperCase()}` : "Answer" },
     el("header", {}, two && el("span", { class: "letter" }, letter.toUpperCase()), el("span", {}, summary), phase), text, below);
-  let answer = "";
+  let answer = "", stage = "Sending";
+  const since = performance.now();
+  const clock = setInterval(() => { phase.textContent = `${stage} · ${Math.round((performance.now() - since) / 1000)} s`; }, 1000);
 
   const write = (whole) => {
     answer = whole;
@@ -21,7 +23,8 @@ export function cardOf(letter, summary, two, words) {
   };
 
   function hear(event, run) {
-    if (event.kind === "accepted") phase.textContent = "In line";
+    if (event.kind !== "accepted" && event.kind !== "waiting") clearInterval(clock);
+    if (event.kind === "accepted") phase.textContent = stage = "In line";
     else if (event.kind === "waiting") wait(event);
     else if (event.kind === "token") {
       if (!answer) { phase.textContent = `Answering · first token ${duration(run.firstAt - run.sentAt)}`; below.replaceChildren(); }
@@ -32,7 +35,7 @@ export function cardOf(letter, summary, two, words) {
 
   function wait({ status, place, position, expected_wait_seconds: seconds }) {
     const line = place ?? position;
-    phase.textContent = status === "running" ? "Reading the pictures" : "In line";
+    stage = status === "running" ? "Reading the pictures" : "In line";
     const told = [];
     if (status !== "running" && Number.isInteger(line)) told.push(el("strong", {}, line <= 1 ? "Next in line" : `Number ${line} in line`));
     if (status !== "running" && seconds > 0) told.push(`expected to start in about ${duration(1000 * seconds)}`);

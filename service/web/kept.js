@@ -3,6 +3,7 @@
 import { el, find, percent, plural } from "./dom.js";
 import { readExplain } from "./explain.js";
 import { paint } from "./overlay.js";
+import { profileOf } from "./profile.js";
 
 const MODES = [["seen", "As seen"], ["heat", "Kept how often"], ["picture", "Picture"]];
 const state = { mode: "seen", group: 0 };
@@ -21,11 +22,13 @@ export function showKept(runs, pictures) {
   state.group = Math.min(state.group, groups.length - 1);
   const plates = pictures.map((picture, at) => plateOf(picture, at, views));
   const layers = layerSlider(groups, () => repaint());
-  repaint = () => plates.forEach((plate) => plate.draw());
+  const profiles = pictures.length > 1 ? views.map((view) => profileOf(view, views.length > 1, () => state.group)) : [];
+  repaint = () => [...profiles, ...plates].forEach((part) => part.draw());
   place.replaceChildren(
     el("div", {}, el("h2", { id: "kept-title" }, "What was kept"),
-      el("p", { class: "lead" }, "Sharp patches stayed in the model's memory, blurred ones were pruned. The bars show each picture's share of attention before and after the subsidy.")),
+      el("p", { class: "lead" }, "Sharp patches stayed in the model's memory, blurred ones were pruned.")),
     el("div", { class: "tools" }, modeChips(() => repaint()), layers),
+    profiles.length ? el("div", { class: "profiles" }, profiles.map((profile) => profile.node)) : "",
     el("div", { class: `plates${views.length > 1 ? " two" : ""}` }, plates.map((plate) => plate.node)));
   place.hidden = false;
   repaint();

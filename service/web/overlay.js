@@ -100,3 +100,15 @@ function outline(brush, grid, width, height, tone) {
     brush.stroke(path);
   }
 }
+
+/** The pictures no larger than they are drawn; one after the other, since 64 photos are gigabytes. */
+export async function bitmapsOf(asked) {
+  const made = [];
+  for (const { name, file } of asked) {
+    const whole = await createImageBitmap(file);
+    const scale = LONG_SIDE / Math.max(whole.width, whole.height);
+    const size = { resizeWidth: Math.max(1, Math.round(whole.width * scale)), resizeHeight: Math.max(1, Math.round(whole.height * scale)), resizeQuality: "high" };
+    made.push({ name, bitmap: scale < 1 ? await createImageBitmap(whole, size) : whole });
+  }
+  return made;
+}

@@ -50,6 +50,13 @@ export class Pictures extends EventTarget {
     this.#changed();
   }
 
+  /** Takes in that the service refused a picture: what its store lost is sent again, else it is at fault. */
+  refused(picture, detail) {
+    if (picture.id) { picture.id = null; this.#waiting.push(picture); } else picture.fault = { code: "bad_image", detail };
+    this.#changed();
+    this.#send();
+  }
+
   /** Resolves when no picture is on its way to the store any more. */
   async stored() {
     while (this.#sending || this.#waiting.length) {

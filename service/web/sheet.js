@@ -68,12 +68,16 @@ export function showSheet(pictures, choose) {
   }
 
   // A finger first has to rest on a picture, so that swiping over the sheet still scrolls the page.
+  // The listener that stops scrolling has to be there before the finger is.
+  let held = false;
+  sheet.addEventListener("touchmove", (event) => held && event.cancelable && event.preventDefault(), { passive: false });
+  sheet.addEventListener("contextmenu", (event) => held && event.preventDefault());
+
   function drag(start, tile, picture) {
     if (start.button !== 0 || pictures.list.length < 2) return;
     const rest = start.pointerType === "touch" ? 220 : 0;
-    let held = rest === 0;
+    held = rest === 0;
     const timer = setTimeout(() => { held = true; tile.classList.add("moving"); }, rest);
-    const stopScroll = (event) => held && event.cancelable && event.preventDefault();
     const move = (event) => {
       const far = Math.hypot(event.clientX - start.clientX, event.clientY - start.clientY);
       if (!held) { if (far > 8) end(); return; }
@@ -84,13 +88,12 @@ export function showSheet(pictures, choose) {
     };
     const end = () => {
       clearTimeout(timer);
+      held = false;
       tile.classList.remove("moving");
       removeEventListener("pointermove", move);
-      removeEventListener("touchmove", stopScroll);
       for (const kind of ["pointerup", "pointercancel"]) removeEventListener(kind, end);
     };
     addEventListener("pointermove", move);
-    addEventListener("touchmove", stopScroll, { passive: false });
     for (const kind of ["pointerup", "pointercancel"]) addEventListener(kind, end);
   }
 

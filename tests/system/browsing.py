@@ -76,7 +76,7 @@ def opened(browser: Any, address: str, path: str = "/", **options: Any) -> Itera
     """The page in a context of its own; fails at the end when the console complained."""
     options = {"viewport": {"width": 1440, "height": 900}, **options}
     context = browser.new_context(**options)
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(30_000)
     tab = Tab(context.new_page())
     tab.page.on("console", lambda said: said.type == "error" and tab.hear(said.text))
     tab.page.on("pageerror", lambda error: tab.hear(str(error)))
