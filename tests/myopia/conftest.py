@@ -24,3 +24,9 @@ def mistral_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def vicuna_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny random checkpoint of the Vicuna form."""
     return write_tiny("vicuna", tmp_path_factory.mktemp("vicuna"))
+
+
+@pytest.fixture(scope="session")
+def small_tiles_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Mistral form with tiles of 16 tokens, for tests that need many pictures."""
+    return write_tiny("mistral", tmp_path_factory.mktemp("small_tiles"), tile=56)

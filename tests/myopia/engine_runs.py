@@ -8,7 +8,7 @@ from myopia.report import Finished
 from tests.myopia.tiny import draw
 
 MIB = 2**20
-CONFIG = EngineConfig(kv_bytes=64 * MIB)
+CONFIG = EngineConfig(kv_bytes=16 * MIB)
 
 
 def picture(seed: int, width: int = 336, height: int = 336) -> Picture:

@@ -51,7 +51,7 @@ def test_full_budget_is_stock_generate(
 ) -> None:
     pictures = [picture(seed, *size) for seed, size in enumerate(sizes)]
     text = "which image shows a red circle?"
-    engine = Engine(checkpoint, EngineConfig(kv_bytes=64 * MIB, piece_tokens=piece_tokens))
+    engine = Engine(checkpoint, EngineConfig(kv_bytes=16 * MIB, piece_tokens=piece_tokens))
     request = asking(
         "ask_full", *pictures, text, pruning=Pruning(budget=1), sampling=Sampling(max_tokens=24)
     )
