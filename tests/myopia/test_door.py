@@ -1,0 +1,263 @@
+"""The library door with stock `generate()`: equal to a full cache with the same columns hidden."""
+
+import threading
+from typing import Any
+
+import pytest
+import torch
+
+from myopia.door import MyopiaCache
+from myopia.errors import BadRequest, Unsupported
+from myopia.params import Pruning
+from myopia.policies import POLICIES
+from tests.myopia import door_checks as checks
+from tests.myopia.door_reference import greedy, solo
+from tests.myopia.small import small_inputs, small_model
+
+
+@pytest.fixture(scope="module", params=["llama", "mistral", "qwen2"])
+def any_model(request: pytest.FixtureRequest) -> Any:
+    return small_model(request.param)
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    return small_model()
+
+
+def test_budget_one_is_stock_generate_token_for_token(any_model: Any) -> None:
+    for inputs in (checks.ONE, checks.RAGGED):
+        stock, stock_logits = greedy(any_model, inputs)
+        for pruning in (Pruning(budget=1.0), Pruning(policy="full")):
+            tokens, logits = greedy(any_model, inputs, MyopiaCache(any_model, pruning))
+            assert torch.equal(tokens, stock)
+            torch.testing.assert_close(logits, stock_logits, atol=1e-6, rtol=1e-6)
+
+
+def test_the_first_token_is_that_of_the_full_cache_at_any_budget(any_model: Any) -> None:
+    _, stock = greedy(any_model, checks.ONE, steps=1)
+    for budget in (0.05, 0.3, 0.9):
+        cache = MyopiaCache(any_model, Pruning(budget=budget))
+        torch.testing.assert_close(greedy(any_model, checks.ONE, cache, steps=1)[1], stock)
+
+
+@pytest.mark.parametrize(
+    "pruning",
+    [
+        Pruning(budget=0.2),
+        Pruning(budget=0.2, bin_mode="off"),
+        Pruning(budget=0.4, bin_mode="paper"),
+        Pruning(budget=0.4, head_mode="wise"),
+        Pruning(budget=0.3, layer_budgets="pyramid"),
+        Pruning(policy="prefixkv", budget=0.3),
+        Pruning(policy="vl-cache", budget=0.2, head_mode="wise"),
+        Pruning(policy="streaming", budget=0.1),
+    ],
+    ids=lambda p: f"{p.policy}-{p.bin_mode}-{p.head_mode}-{p.layer_budgets}",
+)
+def test_pruned_equals_hidden(any_model: Any, pruning: Pruning) -> None:
+    checks.check_decoding(any_model, pruning)
+    checks.check_several_at_once(any_model, pruning)
+
+
+def test_a_second_turn_feeds_only_what_is_new(any_model: Any) -> None:
+    checks.check_second_turn(any_model)
+
+
+def test_ragged_rows_equal_themselves_alone(any_model: Any) -> None:
+    checks.check_ragged(any_model)
+    checks.check_ragged_several_at_once(any_model)
+
+
+def test_rows_move_with_all_that_is_theirs(model: Any) -> None:
+    checks.check_rows_move_with_their_bias(model)
+
+
+def test_reset_and_crop(model: Any) -> None:
+    checks.check_reset(model)
+    checks.check_crop(model)
+
+
+def test_chunks_of_the_prompt_prune_as_the_whole(any_model: Any) -> None:
+    checks.check_chunked_prefill(any_model)
+
+
+def test_slots_shrink_to_the_budget(model: Any) -> None:
+    checks.check_budget_holds(model)
+
+
+def test_prompt_lookup_gives_the_greedy_tokens(any_model: Any) -> None:
+    tokens, _ = greedy(any_model, checks.ONE, MyopiaCache(any_model, checks.PRUNING), steps=24)
+    cache = MyopiaCache(any_model, checks.PRUNING)
+    found = any_model.generate(
+        **checks.ONE, max_new_tokens=24, past_key_values=cache, prompt_lookup_num_tokens=4
+    )
+    assert torch.equal(found[:, -24:], tokens)
+
+
+def test_beams_follow_their_own_rows(model: Any) -> None:
+    """Beams over a pruned cache score as their own continuation does, fed at once."""
+    cache = MyopiaCache(model, checks.PRUNING)
+    beams = model.generate(
+        **checks.ONE, max_new_tokens=6, num_beams=3, num_return_sequences=3, do_sample=False,
+        past_key_values=cache, return_dict_in_generate=True, output_scores=True,
+        length_penalty=0.0,
+    )  # fmt: skip
+    length = checks.ONE["input_ids"].shape[1]
+    for row in range(3):
+        answer = beams.sequences[row : row + 1, length:]
+        own = MyopiaCache(model, checks.PRUNING)
+        with torch.no_grad():
+            first = model(**checks.ONE, past_key_values=own).logits[:, -1:]
+            rest = model(input_ids=answer[:, :-1], past_key_values=own).logits
+        logs = torch.cat([first, rest], dim=1).log_softmax(-1)
+        total = float(logs.gather(2, answer[..., None]).sum())
+        assert float(beams.sequences_scores[row]) == pytest.approx(total, abs=1e-3)
+
+
+def test_beams_of_a_padded_batch_with_several_pictures(model: Any) -> None:
+    together = model.generate(
+        **checks.RAGGED, max_new_tokens=5, num_beams=2, do_sample=False,
+        past_key_values=MyopiaCache(model, checks.PRUNING),
+    )  # fmt: skip
+    for row in range(4):
+        own = solo(checks.RAGGED, row, checks.RAGGED_PICTURES)
+        alone = model.generate(
+            **own, max_new_tokens=5, num_beams=2, do_sample=False,
+            past_key_values=MyopiaCache(model, checks.PRUNING),
+        )  # fmt: skip
+        assert torch.equal(together[row, -5:], alone[0, -5:])
+
+
+def test_a_batch_of_one_row_per_policy_equals_each_alone(model: Any) -> None:
+    rows = [[(28, 28), (28, 56)], [(56, 56), (28, 28), (30, 40)], [(50, 40)]]
+    shapes = [rows[i % 3] for i in range(len(POLICIES))]
+    inputs = small_inputs(*shapes)
+    prunings = [Pruning(policy=name, budget=0.3) for name in POLICIES]
+    _, logits = greedy(model, inputs, MyopiaCache(model, prunings), steps=5)
+    for row, pruning in enumerate(prunings):
+        own = solo(inputs, row, [len(shape) for shape in shapes])
+        _, wanted = greedy(model, own, MyopiaCache(model, pruning), steps=5)
+        torch.testing.assert_close(logits[row], wanted[0], atol=1e-5, rtol=1e-5)
+
+
+def test_two_threads_with_other_knobs_get_their_own_results(model: Any) -> None:
+    prunings = [Pruning(budget=0.1), Pruning(policy="h2o", budget=0.5)]
+    prompts = [checks.ONE, checks.shifted(checks.ONE, 5)]
+    wanted = [
+        greedy(model, prompt, MyopiaCache(model, pruning))[1]
+        for prompt, pruning in zip(prompts, prunings, strict=True)
+    ]
+    found: list[list[torch.Tensor]] = [[], []]
+
+    def work(which: int) -> None:
+        for _ in range(4):
+            cache = MyopiaCache(model, prunings[which])
+            found[which].append(greedy(model, prompts[which], cache)[1])
+
+    threads = [threading.Thread(target=work, args=(which,)) for which in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for which in (0, 1):
+        assert len(found[which]) == 4
+        for logits in found[which]:
+            torch.testing.assert_close(logits, wanted[which], atol=1e-5, rtol=1e-5)
+
+
+def test_other_caches_of_a_prepared_model_are_left_alone() -> None:
+    fresh, prepared = small_model(), small_model()
+    MyopiaCache(prepared)
+    for inputs in (checks.ONE, checks.RAGGED):
+        assert torch.equal(greedy(fresh, inputs)[0], greedy(prepared, inputs)[0])
+
+
+def test_text_alone_and_an_image_at_the_very_end(model: Any) -> None:
+    plain = small_inputs([])
+    assert torch.equal(greedy(model, plain)[0], greedy(model, plain, MyopiaCache(model))[0])
+    ends = small_inputs([(28, 28), (56, 28)], tail=0)
+    cache = MyopiaCache(model, checks.PRUNING)
+    greedy(model, ends, cache)
+    assert cache.pruned
+    assert cache.layouts[0].text_rows == (ends["input_ids"].shape[1] - 1,)
+
+
+def test_adjacent_images_are_told_apart(model: Any) -> None:
+    inputs = small_inputs([(28, 28), (28, 56)])
+    ids = inputs["input_ids"]
+    between = [i for i in range(4, ids.shape[1] - 7) if ids[0, i] != 5]
+    keep = [i for i in range(ids.shape[1]) if i not in between]
+    adjacent = {**inputs, "input_ids": ids[:, keep], "attention_mask": torch.ones(1, len(keep))}
+    cache = MyopiaCache(model, checks.PRUNING)
+    greedy(model, adjacent, cache)
+    first, second = cache.layouts[0].spans
+    assert first.stop == second.start
+    assert first.length + second.length == int((ids == 5).sum())
+
+
+class TestRefusals:
+    """What cannot be done is refused by name."""
+
+    def test_sliding_windows(self) -> None:
+        for kind, more in (
+            ("mistral", {"sliding_window": 64}),
+            ("qwen2", {"use_sliding_window": True, "sliding_window": 64, "max_window_layers": 0}),
+        ):
+            with pytest.raises(Unsupported, match="sliding window"):
+                MyopiaCache(small_model(kind, **more))  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize("name", ["static", "quantized", "offloaded"])
+    def test_other_kinds_of_cache(self, name: str) -> None:
+        own = small_model()
+        own.generation_config.cache_implementation = name
+        with pytest.raises(Unsupported, match=name):
+            MyopiaCache(own)
+
+    def test_models_without_images(self, model: Any) -> None:
+        with pytest.raises(Unsupported, match="without image tokens"):
+            MyopiaCache(model.model.language_model)
+
+    def test_right_padding(self, model: Any) -> None:
+        inputs = dict(checks.RAGGED)
+        inputs["attention_mask"] = inputs["attention_mask"].flip(1)
+        with pytest.raises(Unsupported, match="right padding"):
+            greedy(model, inputs, MyopiaCache(model))
+
+    def test_chunks_of_a_prompt_that_it_was_not_told_of(self, model: Any) -> None:
+        for size in (17, 40, 70):
+            with pytest.raises((BadRequest, Unsupported), match="for_inputs"):
+                greedy(model, checks.ONE, MyopiaCache(model), prefill_chunk_size=size)
+
+    def test_new_images_after_the_prompt(self, model: Any) -> None:
+        cache = MyopiaCache(model, checks.PRUNING)
+        first = model.generate(**checks.ONE, max_new_tokens=2, past_key_values=cache)
+        more = small_inputs([(28, 28)], seed=3)
+        ids = torch.cat([first, more["input_ids"]], dim=1)
+        with pytest.raises(Unsupported, match="start a new cache"):
+            model.generate(
+                **{**more, "input_ids": ids, "attention_mask": torch.ones_like(ids)},
+                past_key_values=cache, max_new_tokens=2,
+            )  # fmt: skip
+
+    def test_embeddings_instead_of_ids(self, model: Any) -> None:
+        with pytest.raises(Unsupported, match="inputs_embeds"):
+            model(inputs_embeds=torch.zeros(1, 4, 32), past_key_values=MyopiaCache(model))
+
+    def test_a_forward_below_the_hook(self, model: Any) -> None:
+        with pytest.raises(Unsupported, match="call the model"):
+            model.model.language_model(
+                inputs_embeds=torch.zeros(1, 4, 32), past_key_values=MyopiaCache(model)
+            )
+
+    def test_knobs_that_make_no_sense_are_refused_before_any_work(self, model: Any) -> None:
+        with pytest.raises(BadRequest) as caught:
+            MyopiaCache(model, Pruning(policy="h2o", gamma=2.5))
+        assert caught.value.field == "/pruning/gamma"
+        with pytest.raises(BadRequest) as caught:
+            greedy(model, checks.ONE, MyopiaCache(model, Pruning(budget=0.05, bin_tokens=60)))
+        assert caught.value.field == "/pruning/bin_tokens"
+
+    def test_as_many_prunings_as_rows(self, model: Any) -> None:
+        with pytest.raises(BadRequest, match="3 prunings for 4 rows"):
+            greedy(model, checks.RAGGED, MyopiaCache(model, [Pruning()] * 3))
