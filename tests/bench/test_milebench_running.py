@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from milebench_drawn import entry, write
 
 from bench.charts import heat, lines
 from bench.intervals import paired_interval, standard_error
@@ -13,6 +12,7 @@ from bench.milebench.report import against, by_task, depth_third, text_report, w
 from bench.milebench.running import OtherRun, Result, read_results, run
 from bench.milebench.samples import Sample, load
 from bench.tables import table
+from tests.bench.milebench_drawn import entry, write
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from milebench_drawn import entry, write
 
 from bench.milebench.catalog import DATASETS, TASKS, average_tasks
 from bench.milebench.samples import BadDataset, annotation_file, load, quantity_level, text_depth
+from tests.bench.milebench_drawn import entry, write
 
 
 def test_the_catalog_has_29_folders_in_12_tasks() -> None:
