@@ -13,11 +13,13 @@ from typing import Any
 OUTPUT = Path(__file__).parent / "dashboards" / "myopia.json"
 WIDTH, HEIGHT, COLUMNS = 8, 8, 24
 RANGE = "$__rate_interval"
+# Workers use some of the same names for what each of them does.
+JOB = '{job="gateway"}'
 
 
 def quantiles(metric: str) -> list[tuple[str, str]]:
     """Median and 99th percentile of a histogram."""
-    rate = f"sum by (le) (rate({metric}_bucket[{RANGE}]))"
+    rate = f"sum by (le) (rate({metric}_bucket{JOB}[{RANGE}]))"
     return [
         (f"histogram_quantile(0.5, {rate})", "median"),
         (f"histogram_quantile(0.99, {rate})", "99 %"),
@@ -26,7 +28,7 @@ def quantiles(metric: str) -> list[tuple[str, str]]:
 
 def per_second(metric: str) -> str:
     """Rate of a counter over all gateways."""
-    return f"sum(rate({metric}[{RANGE}]))"
+    return f"sum(rate({metric}{JOB}[{RANGE}]))"
 
 
 KEPT = per_second("myopia_kv_tokens_kept_total")
@@ -39,7 +41,7 @@ PANELS: list[tuple[str, str, list[tuple[str, str]]]] = [
         "s",
         [
             *quantiles("myopia_request_queue_time_seconds"),
-            ("max(myopia_queue_oldest_age_seconds)", "oldest waiting"),
+            (f"max(myopia_queue_oldest_age_seconds{JOB})", "oldest waiting"),
             ("myopia:predicted_wait_seconds", "predicted"),
         ],
     ),
@@ -63,34 +65,37 @@ PANELS: list[tuple[str, str, list[tuple[str, str]]]] = [
     (
         "Result cache",
         "reqps",
-        [(f"sum by (result) (rate(myopia_result_cache_total[{RANGE}]))", "{{result}}")],
+        [(f"sum by (result) (rate(myopia_result_cache_total{JOB}[{RANGE}]))", "{{result}}")],
     ),
     (
         "Endings",
         "reqps",
         [
             (
-                f"sum by (finished_reason) (rate(myopia_request_success_total[{RANGE}]))",
+                f"sum by (finished_reason) (rate(myopia_request_success_total{JOB}[{RANGE}]))",
                 "answered: {{finished_reason}}",
             ),
-            (f"sum by (code) (rate(myopia_request_failure_total[{RANGE}]))", "failed: {{code}}"),
+            (
+                f"sum by (code) (rate(myopia_request_failure_total{JOB}[{RANGE}]))",
+                "failed: {{code}}",
+            ),
         ],
     ),
     (
         "Balance of the ledger (must be 0)",
         "short",
-        [("max(myopia_ledger_imbalance)", "asks in no state")],
+        [(f"max(myopia_ledger_imbalance{JOB})", "asks in no state")],
     ),
-    ("Asks by state", "short", [("max by (state) (myopia_jobs)", "{{state}}")]),
+    ("Asks by state", "short", [(f"max by (state) (myopia_jobs{JOB})", "{{state}}")]),
     (
         "Workers",
         "short",
         [
-            ("max(myopia_workers)", "workers"),
+            (f"max(myopia_workers{JOB})", "workers"),
             ("myopia:workers_wanted", "wanted"),
-            ("max(myopia_worker_slots)", "slots"),
-            ("max(myopia_num_requests_running)", "running"),
-            ("max(myopia_num_requests_waiting)", "waiting"),
+            (f"max(myopia_worker_slots{JOB})", "slots"),
+            (f"max(myopia_num_requests_running{JOB})", "running"),
+            (f"max(myopia_num_requests_waiting{JOB})", "waiting"),
         ],
     ),
 ]

@@ -50,6 +50,20 @@ def test_metrics_exist(expression: str) -> None:
     assert used <= known_metrics()
 
 
+@pytest.mark.parametrize("expression", list(written()))
+def test_only_gateways_are_asked(expression: str) -> None:
+    """Workers count under some of the same names: without a job, sums would count twice."""
+    assert not re.findall(r"\bmyopia_\w+(?!\w|\{job=\"gateway\")", expression)
+
+
+def test_the_jobs_have_these_names_everywhere() -> None:
+    config = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text())
+    jobs = {job["job_name"] for job in config["scrape_configs"]}
+    # the operator names a job after its Service
+    picked = {m["metadata"]["name"] for m in of_kind("gpu", "ServiceMonitor")}
+    assert jobs == picked == {"gateway", "worker"}
+
+
 def test_the_dashboard_shows_what_was_promised() -> None:
     text = DASHBOARD.read_text()
     for metric in (
@@ -104,18 +118,20 @@ tests:
   # At work: 16 / 8 / 0.8 = 2.5. To clear the queue in 10 s: 40 x 2 / 8 / 10 = 1. Together 3.5.
   - interval: 15s
     input_series: &series
-      - {series: 'myopia_workers{instance="a"}', values: '4x40'}
-      - {series: 'myopia_workers{instance="b"}', values: '4x40'}
-      - {series: 'myopia_worker_slots{instance="a"}', values: '32x40'}
-      - {series: 'myopia_worker_slots{instance="b"}', values: '32x40'}
-      - {series: 'myopia_num_requests_running{instance="a"}', values: '16x40'}
-      - {series: 'myopia_num_requests_running{instance="b"}', values: '16x40'}
-      - {series: 'myopia_num_requests_waiting{instance="a"}', values: '40x40'}
-      - {series: 'myopia_num_requests_waiting{instance="b"}', values: '40x40'}
-      - {series: 'myopia_request_prefill_time_seconds_sum{instance="a"}', values: '0+15x40'}
-      - {series: 'myopia_request_decode_time_seconds_sum{instance="a"}', values: '0+15x40'}
-      - {series: 'myopia_request_decode_time_seconds_count{instance="a"}', values: '0+15x40'}
-      - {series: 'myopia_ledger_imbalance{instance="a"}', values: '0x20 1x20'}
+      - {series: 'myopia_workers{job="gateway",instance="a"}', values: '4x40'}
+      - {series: 'myopia_workers{job="gateway",instance="b"}', values: '4x40'}
+      - {series: 'myopia_worker_slots{job="gateway",instance="a"}', values: '32x40'}
+      - {series: 'myopia_worker_slots{job="gateway",instance="b"}', values: '32x40'}
+      - {series: 'myopia_num_requests_running{job="gateway",instance="a"}', values: '16x40'}
+      - {series: 'myopia_num_requests_running{job="gateway",instance="b"}', values: '16x40'}
+      - {series: 'myopia_num_requests_waiting{job="gateway",instance="a"}', values: '40x40'}
+      - {series: 'myopia_num_requests_waiting{job="gateway",instance="b"}', values: '40x40'}
+      - {series: 'myopia_request_prefill_time_seconds_sum{job="gateway",instance="a"}', values: '0+15x40'}
+      - {series: 'myopia_request_decode_time_seconds_sum{job="gateway",instance="a"}', values: '0+15x40'}
+      - {series: 'myopia_request_decode_time_seconds_count{job="gateway",instance="a"}', values: '0+15x40'}
+      # a worker's own count under the same name changes nothing
+      - {series: 'myopia_num_requests_running{job="worker",instance="c"}', values: '90x40'}
+      - {series: 'myopia_ledger_imbalance{job="gateway",instance="a"}', values: '0x20 1x20'}
     promql_expr_test:
       - {expr: 'myopia:service_seconds', eval_time: 5m, exp_samples: [
           {labels: 'myopia:service_seconds', value: 2}]}
@@ -134,13 +150,13 @@ tests:
   # Nothing was asked yet, and nobody works.
   - interval: 15s
     input_series:
-      - {series: 'myopia_workers', values: '0x40'}
-      - {series: 'myopia_worker_slots', values: '0x40'}
-      - {series: 'myopia_num_requests_running', values: '0x40'}
-      - {series: 'myopia_num_requests_waiting', values: '7x40'}
-      - {series: 'myopia_request_decode_time_seconds_count', values: '0x40'}
-      - {series: 'myopia_request_decode_time_seconds_sum', values: '0x40'}
-      - {series: 'myopia_request_prefill_time_seconds_sum', values: '0x40'}
+      - {series: 'myopia_workers{job="gateway"}', values: '0x40'}
+      - {series: 'myopia_worker_slots{job="gateway"}', values: '0x40'}
+      - {series: 'myopia_num_requests_running{job="gateway"}', values: '0x40'}
+      - {series: 'myopia_num_requests_waiting{job="gateway"}', values: '7x40'}
+      - {series: 'myopia_request_decode_time_seconds_count{job="gateway"}', values: '0x40'}
+      - {series: 'myopia_request_decode_time_seconds_sum{job="gateway"}', values: '0x40'}
+      - {series: 'myopia_request_prefill_time_seconds_sum{job="gateway"}', values: '0x40'}
     promql_expr_test:
       - {expr: 'myopia:service_seconds', eval_time: 5m, exp_samples: [
           {labels: 'myopia:service_seconds', value: 1}]}
