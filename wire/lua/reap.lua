@@ -57,6 +57,19 @@ for i = 1, #overdue, 2 do
   end
 end
 
+-- An ask that is queued again while its old message is still on its way shares that entry. Where
+-- that left fewer messages than waiting asks, send more: one too many finds nothing to do.
+local short = redis.call('ZCARD', ns .. 'queued') - redis.call('ZCARD', ns .. 'looks')
+if short > 0 then
+  for _, id in ipairs(redis.call('ZRANGE', ns .. 'queued', 0, 10 * most)) do
+    if short > 0 and not redis.call('ZSCORE', ns .. 'looks', id) then
+      redis.call('ZADD', ns .. 'looks', now, id)
+      resend[#resend + 1] = id
+      short = short - 1
+    end
+  end
+end
+
 for _, id in ipairs(due('ended')) do
   redis.call('ZREM', ns .. 'ended', id)
   redis.call('ZREM', ns .. 'all', id)
