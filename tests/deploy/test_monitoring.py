@@ -17,6 +17,7 @@ from tests.deploy.manifests import of_kind
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "deploy" / "prometheus" / "rules.yml"
+CASES = Path(__file__).parent / "rule_cases.yml"
 DASHBOARD = ROOT / "deploy" / "grafana" / "dashboards" / "myopia.json"
 GROUPS: list[dict[str, Any]] = yaml.safe_load(RULES.read_text())["groups"]
 
@@ -110,75 +111,12 @@ def test_grafana_finds_its_source() -> None:
         assert panel["datasource"]["uid"] == source["uid"]
 
 
-CASES = """
-rule_files: [rules.yml]
-evaluation_interval: 15s
-tests:
-  # 4 workers of 8 slots; 16 asks run; 40 wait; an ask takes 2 s (1 of prefill, 1 of decoding).
-  # At work: 16 / 8 / 0.8 = 2.5. To clear the queue in 10 s: 40 x 2 / 8 / 10 = 1. Together 3.5.
-  - interval: 15s
-    input_series: &series
-      - {series: 'myopia_workers{job="gateway",instance="a"}', values: '4x40'}
-      - {series: 'myopia_workers{job="gateway",instance="b"}', values: '4x40'}
-      - {series: 'myopia_worker_slots{job="gateway",instance="a"}', values: '32x40'}
-      - {series: 'myopia_worker_slots{job="gateway",instance="b"}', values: '32x40'}
-      - {series: 'myopia_num_requests_running{job="gateway",instance="a"}', values: '16x40'}
-      - {series: 'myopia_num_requests_running{job="gateway",instance="b"}', values: '16x40'}
-      - {series: 'myopia_num_requests_waiting{job="gateway",instance="a"}', values: '40x40'}
-      - {series: 'myopia_num_requests_waiting{job="gateway",instance="b"}', values: '40x40'}
-      - {series: 'myopia_request_prefill_time_seconds_sum{job="gateway",instance="a"}', values: '0+15x40'}
-      - {series: 'myopia_request_decode_time_seconds_sum{job="gateway",instance="a"}', values: '0+15x40'}
-      - {series: 'myopia_request_decode_time_seconds_count{job="gateway",instance="a"}', values: '0+15x40'}
-      # a worker's own count under the same name changes nothing
-      - {series: 'myopia_num_requests_running{job="worker",instance="c"}', values: '90x40'}
-      - {series: 'myopia_ledger_imbalance{job="gateway",instance="a"}', values: '0x20 1x20'}
-    promql_expr_test:
-      - {expr: 'myopia:service_seconds', eval_time: 5m, exp_samples: [
-          {labels: 'myopia:service_seconds', value: 2}]}
-      - {expr: 'myopia:predicted_wait_seconds', eval_time: 5m, exp_samples: [
-          {labels: 'myopia:predicted_wait_seconds', value: 2.5}]}
-      - {expr: 'myopia:workers_wanted', eval_time: 5m, exp_samples: [
-          {labels: 'myopia:workers_wanted', value: 3.5}]}
-    alert_rule_test:
-      - {eval_time: 5m, alertname: MyopiaLedgerOutOfBalance, exp_alerts: []}
-      - eval_time: 8m
-        alertname: MyopiaLedgerOutOfBalance
-        exp_alerts:
-          - exp_labels: {severity: critical}
-            exp_annotations:
-              summary: Accepted asks are in no state at all; one was lost or counted twice.
-  # Nothing was asked yet, and nobody works.
-  - interval: 15s
-    input_series:
-      - {series: 'myopia_workers{job="gateway"}', values: '0x40'}
-      - {series: 'myopia_worker_slots{job="gateway"}', values: '0x40'}
-      - {series: 'myopia_num_requests_running{job="gateway"}', values: '0x40'}
-      - {series: 'myopia_num_requests_waiting{job="gateway"}', values: '7x40'}
-      - {series: 'myopia_request_decode_time_seconds_count{job="gateway"}', values: '0x40'}
-      - {series: 'myopia_request_decode_time_seconds_sum{job="gateway"}', values: '0x40'}
-      - {series: 'myopia_request_prefill_time_seconds_sum{job="gateway"}', values: '0x40'}
-    promql_expr_test:
-      - {expr: 'myopia:service_seconds', eval_time: 5m, exp_samples: [
-          {labels: 'myopia:service_seconds', value: 1}]}
-      - {expr: 'myopia:predicted_wait_seconds', eval_time: 5m, exp_samples: [
-          {labels: 'myopia:predicted_wait_seconds', value: 7}]}
-    alert_rule_test:
-      - eval_time: 3m
-        alertname: MyopiaNoWorker
-        exp_alerts:
-          - exp_labels: {severity: critical}
-            exp_annotations:
-              summary: "No worker takes asks; look at the workers' readiness and their model's \
-path."
-"""
-
-
 def test_rules_compute_what_they_say(tmp_path: Path) -> None:
     promtool = shutil.which("promtool")
     if promtool is None:
         pytest.skip("promtool is not installed (it comes with Prometheus)")
     (tmp_path / "rules.yml").write_text(RULES.read_text())
-    (tmp_path / "cases.yml").write_text(CASES)
+    (tmp_path / "cases.yml").write_text(CASES.read_text())
     command = [promtool, "test", "rules", str(tmp_path / "cases.yml")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
