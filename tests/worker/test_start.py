@@ -1,0 +1,92 @@
+"""What a worker refuses to start with, and the words that it refuses with."""
+
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.redis_server import free_port
+from tests.worker.conftest import StartWorker
+from tests.worker.processes import ROOT, wait_for
+from wire.settings import WireSettings
+from worker.main import NO_REDIS, WRONG_SETTING, Refusal, check_pool
+from worker.settings import WorkerSettings
+
+
+@pytest.mark.parametrize("arguments", [["--pool=prefork"], ["-P", "solo"], ["--pool", "gevent"]])
+def test_any_other_pool_is_refused(arguments: list[str]) -> None:
+    with pytest.raises(Refusal, match="only `threads`"):
+        check_pool(WorkerSettings(), arguments)
+
+
+def test_threads_may_be_said_and_other_arguments_may_not() -> None:
+    check_pool(WorkerSettings(), [])
+    check_pool(WorkerSettings(), ["-P", "threads"])
+    check_pool(WorkerSettings(), ["--pool=threads"])
+    with pytest.raises(Refusal, match="unknown argument"):
+        check_pool(WorkerSettings(), ["--concurrency=4"])
+    with pytest.raises(Refusal, match="MYOPIA_POOL=solo"):
+        check_pool(WorkerSettings(pool="solo"), [])
+
+
+def run(environment: dict[str, str], module: str = "worker") -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", module],
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin", **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.returncode, done.stderr
+
+
+def test_a_wrong_setting_is_named() -> None:
+    code, words = run({"MYOPIA_CONCURRENCY": "0", "MYOPIA_REDIS_URL": "redis://127.0.0.1:1/0"})
+    assert code == WRONG_SETTING
+    assert "MYOPIA_CONCURRENCY" in words
+    code, words = run({"MYOPIA_REDIS_URL": "http://secret@x"}, "tests.worker.fake_main")
+    assert code == WRONG_SETTING
+    assert "MYOPIA_REDIS_URL" in words
+    assert "secret" not in words
+
+
+def test_a_model_that_is_not_there_is_named(wire_settings: WireSettings, tmp_path: Path) -> None:
+    missing = str(tmp_path / "nowhere")
+    code, words = run({"MYOPIA_MODEL": missing, "MYOPIA_REDIS_URL": wire_settings.durable_url})
+    assert code == WRONG_SETTING
+    assert f"MYOPIA_MODEL={missing}" in words
+
+
+@pytest.mark.slow
+def test_a_redis_that_is_not_there_is_named() -> None:
+    url = f"redis://:secret@127.0.0.1:{free_port()}/0"
+    code, words = run({"MYOPIA_REDIS_URL": url}, "tests.worker.fake_main")
+    assert code == NO_REDIS
+    assert "MYOPIA_REDIS_URL" in words
+    assert "secret" not in words
+
+
+def get(port: int, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+    except urllib.error.URLError:
+        return 0, ""
+
+
+def test_probes_answer(start_worker: StartWorker) -> None:
+    port = free_port()
+    start_worker(MYOPIA_WORKER_PORT=port)
+    wait_for(lambda: get(port, "/readyz")[0] == 200)
+    assert get(port, "/livez") == (200, "ok\n")
+    status, text = get(port, "/metrics")
+    assert status == 200
+    assert "myopia_num_requests_running" in text
+    assert get(port, "/other")[0] == 404
