@@ -63,8 +63,20 @@ class MyopiaCache(Cache):
         explain: bool = False,
     ) -> "MyopiaCache":
         """A cache told of the whole prompt beforehand: needed for chunked prefill only."""
+        return cls.for_rows(model, read_prompts(model.config, inputs), pruning, explain=explain)
+
+    @classmethod
+    def for_rows(
+        cls,
+        model: Any,  # noqa: ANN401
+        rows: Sequence[RowPrompt],
+        pruning: Pruning | Sequence[Pruning] | None = None,
+        *,
+        explain: bool = False,
+    ) -> "MyopiaCache":
+        """A cache told exactly where images and asking rows lie."""
         cache = cls(model, pruning, explain=explain)
-        cache._learn(read_prompts(model.config, inputs))
+        cache._learn(list(rows))
         return cache
 
     @property
