@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import structlog
 from anyio import CapacityLimiter
 
+from service.fetch import Fetcher
 from service.keys import Keys
 from service.metrics import Metrics
 from service.pace import Pace
@@ -43,6 +44,7 @@ class Desk:
         self.answers = AsyncAnswers(self.store)
         self.queue = Queue(settings)
         self.shelf = Shelf(self.store, self.mailbox)
+        self.fetcher = Fetcher(settings)
         self.pace = Pace(self.store)
         self.keys = Keys(settings.api_keys_file) if settings.api_keys_file else None
         self.decoding = CapacityLimiter(settings.decode_threads)

@@ -13,10 +13,9 @@ from service.caller import TheCaller, TheDesk, may
 from service.costs import Costs, text_tokens
 from service.desk import Desk
 from service.dispatch import Wanted, key_of
-from service.images import Raw
-from service.intake import Incoming, Named
+from service.intake import Incoming
 from service.openapi import ESTIMATE_DOCUMENT
-from service.prepare import build, checked, known
+from service.prepare import Said, build, gather
 from service.problems import Problem
 from service.schema import Estimate, ImageCost
 from wire.workers import Fleet
@@ -31,24 +30,18 @@ async def estimate(request: Request, desk: TheDesk, key: TheCaller) -> Estimate:
     """Say what an ask would cost, without asking it."""
     with desk.holding(request.headers.get("content-length")):
         incoming = await intake.read(request, desk.settings)
-        pictures = await checked(desk, [item for item in incoming.items if isinstance(item, Raw)])
-    notes = await known(desk, key.owner, [i for i in incoming.items if isinstance(i, Named)])
+        said: Said = ("user", [*incoming.items, incoming.question])
+        gathered = await gather(desk, key, [said])
     fleet = await desk.fleet()
     costs = Costs.of(fleet.facts)
     if costs is None:
         detail = "No worker is there to say what a picture costs; try again when one has started."
         raise Problem("unavailable", detail)
-    fresh = iter(pictures)
-    sizes = []
-    for item in incoming.items:
-        if not isinstance(item, str):
-            found = notes[item.digest] if isinstance(item, Named) else next(fresh)
-            sizes.append((found.width, found.height))
-    message = build(incoming, pictures, time.time() + 60, None)
+    message = build(gathered.turns, incoming.params, time.time() + 60, None)
     answer_key = key_of(Wanted(message, tenant=key.owner, cache=incoming.params.cache), fleet)
     stored = await desk.answers.get(answer_key) if answer_key else None
     wait = await expected_wait_seconds(desk, fleet)
-    return told(incoming, sizes, costs, fleet, (stored is not None, wait))
+    return told(incoming, gathered.sizes, costs, fleet, (stored is not None, wait))
 
 
 def told(

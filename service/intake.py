@@ -35,12 +35,24 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
+class Linked:
+    """A picture by its address."""
+
+    url: str
+    index: int
+    field: str
+
+
+Item = str | Raw | Named | Linked
+
+
+@dataclass(frozen=True, slots=True)
 class Incoming:
     """An ask as it came: texts (str) and pictures in the order of the request."""
 
     question: str
     params: AskParams
-    items: tuple[str | Raw | Named, ...]
+    items: tuple[Item, ...]
 
 
 async def read(request: Request, settings: Settings) -> Incoming:
@@ -102,7 +114,7 @@ async def _read_json(request: Request, settings: Settings) -> Incoming:
 def _from_json(text: bytes, settings: Settings) -> Incoming:
     body = parse(AskBody, text)
     check_count(sum(item.text is None for item in body.images), settings)
-    items: list[str | Raw | Named] = []
+    items: list[Item] = []
     index = 0
     for place, item in enumerate(body.images):
         items.append(_item(item, index, f"/images/{place}"))
@@ -110,19 +122,14 @@ def _from_json(text: bytes, settings: Settings) -> Incoming:
     return Incoming(body.question, body, tuple(items))
 
 
-def _item(item: ImageItem, index: int, field: str) -> str | Raw | Named:
+def _item(item: ImageItem, index: int, field: str) -> Item:
     if item.text is not None:
         return item.text
     if item.id is not None:
         return Named(item.id.removeprefix("sha256:"), index, f"{field}/id")
-    if item.data is not None:
-        return from_base64(item.data, index, f"{field}/data")
-    raise Problem(
-        "bad_request",
-        "Fetching pictures by address is off here; send the bytes in `data`.",
-        field=f"{field}/url",
-        image_index=index,
-    )
+    if item.url is not None:
+        return Linked(item.url, index, f"{field}/url")
+    return from_base64(item.data or "", index, f"{field}/data")
 
 
 async def _read_form(request: Request, settings: Settings) -> Incoming:

@@ -1,48 +1,93 @@
-"""From a request to an ask at the door: read, check, build the wire's message.
+"""From a request to an ask at the door: read, fetch, check, build the wire's message.
 
-Everything before the ledger. Nothing here waits for an answer or decides who may ask.
+Everything before the ledger, for every dialect. Nothing here waits for an answer or decides who
+may ask.
 """
 
 import re
 import time
 import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from anyio import to_thread
 from fastapi import Request
+from opentelemetry import propagate
 
 from service import intake
+from service.costs import Costs
 from service.desk import Desk
 from service.dispatch import CacheMode, Wanted
 from service.images import Picture, Raw, check
-from service.intake import Incoming, Named
+from service.intake import Item, Linked, Named
 from service.keys import Key
 from service.problems import Problem
+from service.schema import AskParams
 from service.settings import Settings
 from service.shelf import Note
 from wire.messages import Ask, ImagePart, TextPart, Turn
+from wire.pruning import Tiles
 
 TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+Said = tuple[Literal["system", "user", "assistant"], Sequence[Item]]
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Turns as the wire has them, pictures to store, and (width, height) of every picture."""
+
+    turns: tuple[Turn, ...]
+    pictures: list[Picture]
+    sizes: list[tuple[int, int]]
 
 
 async def prepare(request: Request, desk: Desk, key: Key) -> tuple[Wanted, bool]:
-    """Everything before the ledger: read, check, build; and whether to stream."""
+    """Everything before the ledger for an ask of our own dialect; and whether to stream."""
     settings = desk.settings
     incoming = await intake.read(request, settings)
-    deadline = time.time() + timeout_seconds(incoming.params.timeout_seconds, settings)
-    pictures = await checked(desk, [item for item in incoming.items if isinstance(item, Raw)])
-    await known(desk, key.owner, [item for item in incoming.items if isinstance(item, Named)])
-    message = build(incoming, pictures, deadline, request.headers.get("traceparent"))
-    streams = incoming.params.stream or wants_events(request)
-    mode = cache_mode(incoming.params.cache, request.headers.get("cache-control"))
-    return Wanted(message, pictures, key.owner, mode, key.max_open_asks), streams
+    params = incoming.params
+    deadline = time.time() + timeout_seconds(params.timeout_seconds, settings)
+    gathered = await gather(desk, key, [("user", [*incoming.items, incoming.question])])
+    await check_costs(desk, gathered.sizes, params.tiles)
+    message = build(gathered.turns, params, deadline, trace_of(request))
+    mode = cache_mode(params.cache, request.headers.get("cache-control"))
+    wanted = Wanted(message, gathered.pictures, key.owner, mode, key.max_open_asks)
+    return wanted, params.stream or wants_events(request)
 
 
-def cache_mode(chosen: CacheMode, control: str | None) -> CacheMode:
-    """What the body chose, or what `Cache-Control` asks for where it chose nothing stricter."""
-    words = {word.strip().lower() for word in (control or "").split(",")}
-    if chosen == "off" or "no-store" in words:
-        return "off"
-    return "refresh" if "no-cache" in words else chosen
+async def gather(desk: Desk, key: Key, said: Sequence[Said]) -> Gathered:
+    """Look at every picture of all turns: fetch, decode, or find what was sent before."""
+    items = [item for _, turn in said for item in turn]
+    linked = [item for item in items if isinstance(item, Linked)]
+    fetched = iter(await desk.fetcher.fetch(linked, desk.settings.max_image_bytes))
+    seen = [next(fetched) if isinstance(item, Linked) else item for item in items]
+    pictures = await checked(desk, [item for item in seen if isinstance(item, Raw)])
+    notes = await known(desk, key.owner, [item for item in seen if isinstance(item, Named)])
+    fresh, following = iter(pictures), iter(seen)
+    sizes: list[tuple[int, int]] = []
+    turns = []
+    for role, turn in said:
+        parts: list[ImagePart | TextPart] = []
+        for item, _ in zip(following, turn, strict=False):
+            if isinstance(item, str):
+                parts.append(TextPart(text=item))
+                continue
+            digest, size = _seen(item, notes, fresh)
+            parts.append(ImagePart(digest=digest, index=len(sizes)))
+            sizes.append(size)
+        turns.append(Turn(role=role, parts=tuple(parts)))
+    return Gathered(tuple(turns), pictures, sizes)
+
+
+def _seen(
+    item: Raw | Named, notes: dict[str, Note], fresh: Iterator[Picture]
+) -> tuple[str, tuple[int, int]]:
+    if isinstance(item, Named):
+        note = notes[item.digest]
+        return item.digest, (note.width, note.height)
+    picture = next(fresh)
+    return picture.digest, (picture.width, picture.height)
 
 
 async def checked(desk: Desk, raws: list[Raw]) -> list[Picture]:
@@ -68,6 +113,33 @@ async def known(desk: Desk, tenant: str, named: list[Named]) -> dict[str, Note]:
     return notes
 
 
+async def check_costs(desk: Desk, sizes: Sequence[tuple[int, int]], tiles: Tiles) -> None:
+    """Refuse what cannot fit: more visual tokens than the limit, or than the model can read."""
+    costs = Costs.of((await desk.fleet()).facts)
+    if costs is None:
+        return
+    limit = min(desk.settings.max_visual_tokens or costs.context, costs.context)
+    # `auto` falls back to one tile per picture, so only that much is certain to be needed.
+    least: Tiles = "base" if tiles == "auto" else tiles
+    costing = [costs.tokens(width, height, least) for width, height in sizes]
+    if sum(costing) <= limit:
+        return
+    total, over = 0, 0
+    for over, tokens in enumerate(costing):  # noqa: B007  the last index is what is told
+        total += tokens
+        if total > limit:
+            break
+    raise Problem(
+        "prompt_too_long",
+        f"The pictures cost {', '.join(map(str, costing[:64]))} tokens, {sum(costing)} together; "
+        f"{limit} are allowed. Send fewer or smaller pictures, or `tiles: base`.",
+        field="/images",
+        image_index=over,
+        limit=limit,
+        actual=sum(costing),
+    )
+
+
 def timeout_seconds(chosen: float | None, settings: Settings) -> float:
     """The ask's time, within what this deployment allows."""
     limit = settings.max_timeout_seconds
@@ -82,36 +154,45 @@ def timeout_seconds(chosen: float | None, settings: Settings) -> float:
     return chosen or min(limit, settings.default_timeout_seconds)
 
 
+def cache_mode(chosen: CacheMode, control: str | None) -> CacheMode:
+    """What the body chose, or what `Cache-Control` asks for where it chose nothing stricter."""
+    words = {word.strip().lower() for word in (control or "").split(",")}
+    if chosen == "off" or "no-store" in words:
+        return "off"
+    return "refresh" if "no-cache" in words else chosen
+
+
 def wants_events(request: Request) -> bool:
     """Whether the header `Accept` names the event stream."""
     accepted = request.headers.get("accept", "").lower()
     return any(part.split(";")[0].strip() == "text/event-stream" for part in accepted.split(","))
 
 
+def trace_of(request: Request) -> str | None:
+    """The trace to go on in the worker: our own span where tracing is on, else the asker's."""
+    carrier: dict[str, str] = {}
+    propagate.inject(carrier)
+    trace = carrier.get("traceparent") or request.headers.get("traceparent", "")
+    return trace if TRACEPARENT.fullmatch(trace) else None
+
+
 def build(
-    incoming: Incoming, pictures: list[Picture], deadline: float, traceparent: str | None
+    turns: tuple[Turn, ...],
+    params: AskParams,
+    deadline: float,
+    traceparent: str | None,
+    logprobs: int | None = None,
 ) -> Ask:
-    """The wire's message: parts in the order of the request, the question last."""
-    fresh = iter(pictures)
-    parts: list[ImagePart | TextPart] = []
-    index = 0
-    for item in incoming.items:
-        if isinstance(item, str):
-            parts.append(TextPart(text=item))
-            continue
-        digest = item.digest if isinstance(item, Named) else next(fresh).digest
-        parts.append(ImagePart(digest=digest, index=index))
-        index += 1
-    params = incoming.params
-    traced = traceparent if traceparent and TRACEPARENT.fullmatch(traceparent) else None
+    """The wire's message, under a new id."""
     return Ask(
         ask_id=f"ask_{uuid.uuid4().hex}",
-        turns=(Turn(role="user", parts=(*parts, TextPart(text=incoming.question))),),
+        turns=turns,
         options=params.options,
         pruning=params.pruning,
         generation=params.generation,
         tiles=params.tiles,
         explain=params.explain,
+        logprobs=logprobs,
         deadline=deadline,
-        traceparent=traced,
+        traceparent=traceparent,
     )

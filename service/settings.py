@@ -36,6 +36,20 @@ class Settings(WireSettings):
     max_text_chars: int = Field(32_000, gt=0, description="Most characters of all texts.")
     decode_threads: int = Field(2, ge=1, description="Pictures that are decoded at once.")
 
+    max_visual_tokens: int | None = Field(
+        None, ge=1, description="Most picture tokens of one ask; default: the model's context."
+    )
+
+    fetch_hosts: tuple[str, ...] = Field(
+        (), description="Hosts that pictures may be fetched from, as JSON; empty: none are."
+    )
+    fetch_plain_http: bool = False
+    fetch_private_networks: bool = Field(
+        False, description="Also reach private and loopback addresses, and odd ports."
+    )
+    fetch_timeout_seconds: float = Field(10, gt=0, description="For all pictures of one ask.")
+    fetch_max_pictures: int = Field(16, ge=0)
+
     default_timeout_seconds: float = Field(60, gt=0)
     max_timeout_seconds: float = Field(600, gt=0)
     max_queued_asks: int = Field(1000, ge=1, description="Asks that may wait for a worker.")

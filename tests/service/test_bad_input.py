@@ -55,10 +55,6 @@ BODIES: dict[str, tuple[dict[str, Any], str]] = {
         "/images/0",
     ),
     "image with no source": ({"question": "?", "images": [{}]}, "/images/0"),
-    "image by address": (
-        {"question": "?", "images": [{"url": "http://127.0.0.1/"}]},
-        "/images/0/url",
-    ),
     "image id is not one": ({"question": "?", "images": [{"id": SECRET}]}, "/images/0/id"),
     "budget 0": (body(pruning={"budget": 0}), "/pruning/budget"),
     "budget 1.5": (body(pruning={"budget": 1.5}), "/pruning/budget"),
@@ -127,6 +123,12 @@ def test_picture_bomb_is_refused_with_numbers(http: httpx.Client) -> None:
 def test_text_that_is_not_base64_is_refused(http: httpx.Client) -> None:
     sent = {"question": "?", "images": [item(RED), {"data": f"%%{SECRET}%%"}]}
     refused(http.post("/v1/ask", json=sent), 422, "bad_image", "/images/1/data")
+
+
+def test_addresses_are_not_fetched_unless_allowed(http: httpx.Client) -> None:
+    sent = {"question": "?", "images": [item(RED), {"url": f"http://127.0.0.1/{SECRET}"}]}
+    problem = refused(http.post("/v1/ask", json=sent), 422, "bad_image", "/images/1/url")
+    assert problem["image_index"] == 1
 
 
 def test_more_images_than_the_limit_are_refused_with_numbers(http: httpx.Client) -> None:
