@@ -40,6 +40,11 @@ FUNCTION = tuple(
     = + % & @ _ x y z b c d e f g h j k l m n p q r s t u v w""".split()
 )
 
+LATER = tuple(
+    """about according compare content anything anywhere other them they their else single
+    multiple hello thanks sentence possible""".split()
+)
+
 VOCABULARY: tuple[str, ...] = tuple(
     dict.fromkeys(
         (
@@ -53,6 +58,7 @@ VOCABULARY: tuple[str, ...] = tuple(
             *STRANGE_COLORS,
             *STRANGE_SHAPES,
             *NAMES,
+            *LATER,
         )
     )
 )
@@ -69,6 +75,12 @@ CARDINALS = tuple(
 # canonical word -> the other spellings (regular expressions, matched as whole words, in order)
 SAME: tuple[tuple[str, str], ...] = (
     ("what is", "what's|whats"),
+    ("do", "does|did|doing|done"),
+    ("say", "says|said|saying"),
+    ("find", "identify|locate|spot|finds"),
+    ("anywhere", "somewhere"),
+    ("other", "others|another"),
+    ("same", "identical|equal"),
     ("where is", "where's"),
     ("count", "(?:total )?(?:number|amount|quantity) of"),
     ("how many", "how much"),
@@ -93,6 +105,7 @@ SAME: tuple[tuple[str, str], ...] = (
     ("show", "depicts?|depicting|features?|featuring|holds?|holding|got"),
     ("present", "written|drawn|printed|shown|visible|appears?|appearing|located|found|exists?"),
     ("change", "changed|changes|changing|differs?|different|differences?|altered|modified"),
+    ("change", "happened|happens"),
     ("move", "moves|moved|moving|movement|motion|goes|go|going|went|travels?|shifts?|shifted"),
     ("describe", "describes|description|captions?|summari[sz]e"),
     ("note", "notes|remark|memo|hint|fact"),

@@ -54,7 +54,7 @@ def _find(mode: str) -> Maker:
         kind, color, found = target
         text = word("find", rng, thing=name_thing(kind, color, rng))
         answer = story.number(found[0][0])
-        task = {"both": "find", "digit": "find digit"}.get(mode, f"find {mode}")
+        task = {"both": "find", "kind": "find shape"}.get(mode, f"find {mode}")
         return Question(task, text, answer, (found[0][0],), kind, color, pointers=_at_reply(found))
 
     return make
