@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from myopia.attention import attending
 from myopia.loading import Checkpoint
 from myopia.slots import Place, Slots
 
@@ -56,13 +55,8 @@ class Batch:
         self.slots.bias[self._index.flatten()] = 0
         model = self.checkpoint.model
         embedded = model.get_input_embeddings()(torch.tensor(tokens, device=device)[:, None])
-        with attending(self):
-            hidden = model.model.language_model(
-                inputs_embeds=embedded,
-                position_ids=torch.tensor(positions, device=device)[:, None],
-                attention_mask=torch.zeros(1, 1, 1, 1, device=device),
-                use_cache=False,
-            ).last_hidden_state
+        where = torch.tensor(positions, device=device)[:, None]
+        hidden = self.checkpoint.text_model(embedded, where, self)
         logits = model.lm_head(hidden[:, 0])
         for place in self.places:
             place.filled = [length + 1 for length in place.filled]

@@ -4,6 +4,7 @@ Offline unless told otherwise. Nothing here knows requests, batches or policies.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from myopia.attention import NAME, register
 from myopia.errors import Unsupported
 from myopia.revision import revision_of
 from myopia.templates import FORMS, fallback_form
+from myopia.text_model import TextModel
 from myopia.tiles import Tiling
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
@@ -40,6 +42,11 @@ class Checkpoint:
     def text_config(self) -> Any:  # noqa: ANN401 - transformers' config classes differ by model
         """The language model's configuration."""
         return self.model.config.get_text_config(decoder=True)
+
+    @cached_property
+    def text_model(self) -> TextModel:
+        """The decoder's layers, fused where their form allows."""
+        return TextModel(self.model.model.language_model)
 
     @property
     def device(self) -> torch.device:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from myopia.attention import attending
 from myopia.loading import Checkpoint
 from myopia.observer import Observer
 from myopia.prompt import Prompt
@@ -103,7 +102,6 @@ def read_piece(
     Everything before must have been read into `space`. `features_of(k)` gives picture k's rows.
     """
     checkpoint, (start, stop) = space.checkpoint, bounds
-    language = checkpoint.model.model.language_model
     device = checkpoint.device
     ids = torch.tensor(prompt.ids[start:stop], device=device)
     embedded = checkpoint.model.get_input_embeddings()(ids)
@@ -112,15 +110,9 @@ def read_piece(
         first, last = max(span.start, start), min(span.stop, stop)
         rows = features_of(number)[first - span.start : last - span.start]
         embedded[first - start : last - start] = rows.to(device, embedded.dtype)
-    with attending(_Piece(space, observer, start)):
-        hidden = language(
-            inputs_embeds=embedded[None],
-            position_ids=torch.arange(start, stop, device=device)[None],
-            # Four dimensions: transformers takes it for a ready mask and builds none.
-            attention_mask=torch.zeros(1, 1, 1, 1, device=device),
-            use_cache=False,
-        ).last_hidden_state
-    return torch.as_tensor(hidden[0])
+    positions = torch.arange(start, stop, device=device)[None]
+    piece = _Piece(space, observer, start)
+    return checkpoint.text_model(embedded[None], positions, piece)[0]
 
 
 def pictures_between(prompt: Prompt, start: int, stop: int) -> Sequence[int]:

@@ -190,7 +190,8 @@ def test_dropping_is_hiding(checkpoint: Checkpoint, recorded: Recorded, pruning:
     assert finished.logprobs is not None
     logs = torch.log_softmax(logits, -1)
     for row, (token, told) in enumerate(zip(tokens[1:], finished.logprobs[1:], strict=True)):
-        assert told.logprob == pytest.approx(float(logs[row, token]), abs=1e-5)
+        # logits reach 20 here and the reference runs unfused products: 1e-4 is rounding
+        assert told.logprob == pytest.approx(float(logs[row, token]), abs=1e-4)
 
 
 def run_on(engine: Engine) -> tuple[list[int], Finished]:
