@@ -65,11 +65,12 @@ def status(address: str, path: str = "/readyz") -> int:
         return 0
 
 
-def wait_for(condition: Callable[[], Any], seconds: float, what: str) -> float:
-    """Poll until true; the seconds that it took."""
+def wait_for(condition: Callable[[], Any], seconds: float, what: str | Callable[[], str]) -> float:
+    """Poll until true; the seconds that it took. `what` is called, if it can be, at failure."""
     started = time.monotonic()
     while time.monotonic() - started < seconds:
         if condition():
             return time.monotonic() - started
         time.sleep(0.2)
-    raise AssertionError(f"not within {seconds:.0f} s: {what}")
+    said = what if isinstance(what, str) else what()
+    raise AssertionError(f"not within {seconds:.0f} s: {said}")

@@ -62,7 +62,7 @@ def project() -> Iterator[Project]:
     made = Project(command, name, environment, f"http://127.0.0.1:{port}")
     try:
         made.run("up", "-d", "--no-build")
-        wait_for(made.is_ready, READY_SECONDS, f"readyz\n{made.logs()}")
+        wait_for(made.is_ready, READY_SECONDS, made.logs)
         yield made
     finally:
         made.run("down", "-v", "--timeout", "20")
