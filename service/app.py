@@ -7,7 +7,18 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from service import ask, asks, estimate, health, openapi, page, problem_pages, refusals, uploads
+from service import (
+    ask,
+    asks,
+    chat,
+    estimate,
+    health,
+    openapi,
+    page,
+    problem_pages,
+    refusals,
+    uploads,
+)
 from service.desk import opened
 from service.metrics import Metrics
 from service.settings import Settings
@@ -21,6 +32,7 @@ ROUTERS = (
     asks.router,
     uploads.router,
     estimate.router,
+    chat.router,
     health.router,
     problem_pages.router,
     page.router,

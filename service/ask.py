@@ -81,18 +81,23 @@ def resume_place(request: Request, entry: Entry) -> str:
 
 
 async def answer_whole(request: Request, desk: Desk, entry: Entry, came_at: float) -> Response:
-    """Fold the events into one answer; an asker who hangs up cancels the ask."""
+    """Fold the events into one answer."""
+    ended = await whole_ending(request, desk, entry)
+    return Response(status_code=HUNG_UP) if ended is None else respond(*ended, entry, came_at)
+
+
+async def whole_ending(
+    request: Request, desk: Desk, entry: Entry
+) -> tuple[Done | Failed, str] | None:
+    """The ending and the ask it is of; None when the asker hung up, which cancels the ask."""
     folding = asyncio.create_task(fold(dispatch.follow(desk, entry)))
     leaving = asyncio.create_task(hang_up(request))
     try:
         await asyncio.wait({folding, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if not folding.done():
-            return Response(status_code=HUNG_UP)
-        ending, ask_id = folding.result()
+        return folding.result() if folding.done() else None
     finally:
         leaving.cancel()
         folding.cancel()
-    return respond(ending, ask_id, entry, came_at)
 
 
 def respond(ending: Done | Failed, ask_id: str, entry: Entry, came_at: float) -> Response:

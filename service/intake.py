@@ -4,6 +4,7 @@ Both ways in give the same params, texts and raw pictures, so nothing after this
 they were sent. What a picture must be like is `service.images`' business.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from email.message import Message
 from typing import TypeVar
@@ -109,6 +110,13 @@ async def _read_json(request: Request, settings: Settings) -> Incoming:
     if len(body) < SMALL_BODY_BYTES:
         return _from_json(body, settings)
     return await to_thread.run_sync(_from_json, body, settings)
+
+
+async def parsed(kind: type[Body], text: bytes) -> Body:
+    """One JSON body of a known shape, read in a thread when it is large; raises Problem."""
+    if len(text) < SMALL_BODY_BYTES:
+        return parse(kind, text)
+    return await to_thread.run_sync(parse, kind, text)
 
 
 def _from_json(text: bytes, settings: Settings) -> Incoming:
@@ -220,17 +228,15 @@ async def read_picture(request: Request, settings: Settings) -> Raw:
     raise Problem("unsupported_media_type", detail)
 
 
-def check_count(count: int, settings: Settings) -> None:
+def check_count(count: int, settings: Settings, field: str = "/images") -> None:
     """Refuse an ask without pictures, or with too many."""
     if count == 0:
-        raise Problem(
-            "bad_request", "Send at least one picture.", field="/images", limit=1, actual=0
-        )
+        raise Problem("bad_request", "Send at least one picture.", field=field, limit=1, actual=0)
     if count > settings.max_images:
         raise Problem(
             "bad_request",
             f"{count} pictures were sent; {settings.max_images} are allowed. Send fewer.",
-            field="/images",
+            field=field,
             limit=settings.max_images,
             actual=count,
         )
@@ -240,14 +246,29 @@ def check_texts(incoming: Incoming, settings: Settings) -> None:
     """Refuse a question of blanks, and texts that are too long together."""
     if not incoming.question.strip():
         raise Problem("bad_request", "The question is empty; ask something.", field="/question")
-    limit = settings.max_text_chars
-    size = len(incoming.question)
-    fields = [("/question", size)]
+    texts = [("/question", incoming.question)]
     for place, item in enumerate(incoming.items):
         if isinstance(item, str):
-            size += len(item)
-            fields.append((f"/images/{place}/text", size))
-    for field, total in fields:
+            texts.append((f"/images/{place}/text", item))
+    check_length(texts, settings)
+
+
+def check_turns(turns: Sequence[tuple[str, Sequence[Item]]], settings: Settings) -> None:
+    """Refuse a conversation whose texts are too long together."""
+    texts = [
+        (f"/messages/{number}/content", item)
+        for number, (_, items) in enumerate(turns)
+        for item in items
+        if isinstance(item, str)
+    ]
+    check_length(texts, settings)
+
+
+def check_length(texts: Sequence[tuple[str, str]], settings: Settings) -> None:
+    """Refuse texts that are too long together, naming the field that is one too many."""
+    limit, total = settings.max_text_chars, 0
+    for field, text in texts:
+        total += len(text)
         if total > limit:
             raise Problem(
                 "bad_request",

@@ -5,6 +5,7 @@
 
 from typing import Any
 
+from service.chat_schema import ChatBody
 from service.problems import KINDS, MEDIA_TYPE
 from service.schema import Answer, AskBody, AskParams, AskState, ProblemBody
 
@@ -19,7 +20,7 @@ ASK_EXAMPLE = {
     "options": ["1", "2"],
     "pruning": {"policy": "myopia", "budget": 0.2},
 }
-MODELS = (AskBody, AskParams, Answer, AskState, ProblemBody)
+MODELS = (AskBody, AskParams, Answer, AskState, ChatBody, ProblemBody)
 
 
 def ref(model: type) -> dict[str, str]:
@@ -157,3 +158,59 @@ ESTIMATE_DOCUMENT: dict[str, Any] = {
     "openapi_extra": {"requestBody": ASK_BODY},
     "responses": problem_responses(401, 403, 413, 415, 422, 429, 500, 503),
 }
+OPENAI_ERROR: dict[str, Any] = {
+    "description": "OpenAI's error object.",
+    "content": {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "required": ["error"],
+                "properties": {
+                    "error": {
+                        "type": "object",
+                        "required": ["message", "type", "code"],
+                        "properties": {
+                            "message": {"type": "string"},
+                            "type": {"type": "string"},
+                            "param": {"type": ["string", "null"]},
+                            "code": {"type": "string"},
+                        },
+                    }
+                },
+            }
+        }
+    },
+}
+CHAT_EXAMPLE = {
+    "model": "pocket",
+    "messages": [
+        {
+            "role": "user",
+            "content": [
+                {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PIXEL}"}},
+                {"type": "text", "text": "What colour is this?"},
+            ],
+        }
+    ],
+    "pruning": {"budget": 0.2},
+}
+CHAT_DOCUMENT: dict[str, Any] = {
+    "summary": "Answer a conversation, in OpenAI's shapes",
+    "openapi_extra": {
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": ref(ChatBody), "example": CHAT_EXAMPLE}},
+        }
+    },
+    "responses": {
+        200: {
+            "description": "`chat.completion`, or a stream of `chat.completion.chunk`.",
+            "content": {
+                "application/json": {"schema": {"type": "object"}},
+                "text/event-stream": EVENT_STREAM,
+            },
+        },
+        **dict.fromkeys((400, 401, 403, 404, 409, 413, 415, 429, 500, 503, 504), OPENAI_ERROR),
+    },
+}
+MODELS_DOCUMENT: dict[str, Any] = {"responses": dict.fromkeys((401, 403, 404, 503), OPENAI_ERROR)}

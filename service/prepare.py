@@ -69,7 +69,7 @@ async def gather(desk: Desk, key: Key, said: Sequence[Said]) -> Gathered:
     turns = []
     for role, turn in said:
         parts: list[ImagePart | TextPart] = []
-        for item, _ in zip(following, turn, strict=False):
+        for _, item in zip(turn, following, strict=False):  # in this order: zip reads ahead
             if isinstance(item, str):
                 parts.append(TextPart(text=item))
                 continue

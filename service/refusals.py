@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service import openai_errors
 from service.problems import Problem
 from wire.codes import Code
 from wire.errors import AskLost, StoreUnavailable
@@ -83,38 +84,46 @@ def from_validation(errors: Iterable[Any], prefix: tuple[str | int, ...] = ()) -
     )
 
 
-async def on_validation(_: Request, error: Exception) -> Response:
+def told(path: str, problem: Problem) -> Response:
+    """The problem as the dialect of this path has it."""
+    if openai_errors.is_theirs(path):
+        return openai_errors.respond(problem)
+    return problem.response()
+
+
+async def on_validation(request: Request, error: Exception) -> Response:
     """Answer a schema error of FastAPI."""
     assert isinstance(error, RequestValidationError)
-    return from_validation(error.errors()).response()
+    return told(request.url.path, from_validation(error.errors()))
 
 
-async def on_problem(_: Request, error: Exception) -> Response:
+async def on_problem(request: Request, error: Exception) -> Response:
     """Answer a problem that the service raised itself."""
     assert isinstance(error, Problem)
-    return error.response()
+    return told(request.url.path, error)
 
 
-async def on_http(_: Request, error: Exception) -> Response:
+async def on_http(request: Request, error: Exception) -> Response:
     """Answer what Starlette raises: unknown route, method, body limit."""
     assert isinstance(error, HTTPException)
     code = STATUS_CODES.get(error.status_code, "bad_request")
     headers = {k: v for k, v in (error.headers or {}).items() if k.lower() == "allow"}
-    return Problem(code, HTTP_DETAILS.get(code, "Refused."), headers=headers).response()
+    problem = Problem(code, HTTP_DETAILS.get(code, "Refused."), headers=headers)
+    return told(request.url.path, problem)
 
 
-async def on_store(_: Request, error: Exception) -> Response:
+async def on_store(request: Request, error: Exception) -> Response:
     """Answer while Redis is away: never a 500, never a hang."""
     log.warning("store away", cause=type(error).__name__)
     detail = "The store of asks does not answer; nothing was accepted. Try again shortly."
-    return Problem("unavailable", detail).response()
+    return told(request.url.path, Problem("unavailable", detail))
 
 
-async def on_lost(_: Request, error: Exception) -> Response:
+async def on_lost(request: Request, error: Exception) -> Response:
     """Answer for an ask that was accepted and whose record is gone."""
     assert isinstance(error, AskLost)
     detail = "The store has no record of this ask any more; send it again."
-    return Problem("store_lost", detail, ask_id=error.ask_id).response()
+    return told(request.url.path, Problem("store_lost", detail, ask_id=error.ask_id))
 
 
 async def on_hang_up(_: Request, __: Exception) -> Response:
@@ -125,7 +134,8 @@ async def on_hang_up(_: Request, __: Exception) -> Response:
 async def on_anything(request: Request, error: Exception) -> Response:
     """Answer a defect of ours; the cause goes to the log alone."""
     log.error("defect", path=request.url.path, exc_info=error)
-    return Problem("internal", "Something broke in the service; it is in its log.").response()
+    problem = Problem("internal", "Something broke in the service; it is in its log.")
+    return told(request.url.path, problem)
 
 
 def install(app: FastAPI) -> None:
@@ -164,6 +174,6 @@ class DeclaredSize:
                     actual=size,
                     headers={"Connection": "close"},
                 )
-                await problem.response()(scope, receive, send)
+                await told(scope["path"], problem)(scope, receive, send)
                 return
         await self.app(scope, receive, send)

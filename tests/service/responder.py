@@ -108,6 +108,13 @@ class Responder:
             self._pool.submit(self._work, claim)
 
     def _work(self, claim: Claim) -> None:
+        try:
+            self._follow_script(claim)
+        except Exception as error:
+            failed = Failed(code="internal", detail=f"The test's script broke: {error!r}")
+            self.ledger.finish(claim.ask.ask_id, claim.attempt, "failed", failed)
+
+    def _follow_script(self, claim: Claim) -> None:
         ask_id, attempt = claim.ask.ask_id, claim.attempt
         for step in self.script(claim.ask):
             if isinstance(step, float):
