@@ -182,7 +182,8 @@ def page(
         following, rows = reply
         return tuple(map(_record, rows)), int(following) if following else None
 
-    return Call("page", ("" if cursor is None else cursor, limit, state or "", tenant or "*"), read)
+    only = "" if tenant is None else f"={tenant}"
+    return Call("page", ("" if cursor is None else cursor, limit, state or "", only), read)
 
 
 def _record(flat: list[str]) -> Record:

@@ -155,7 +155,7 @@ class AsyncLedger:
     async def reap(self, *, idle: bool) -> Reaped:
         """Find what died; any process may, each second, and several at once do no harm.
 
-        `idle`: some live worker has a free slot (`Fleet.idle`), so that a message which nobody
+        `idle`: some live worker waits in vain (`Fleet.idle`), so that a message which nobody
         looked at for `look_delay_seconds` must be lost. Send every id of `resend`.
         """
         s = self._settings

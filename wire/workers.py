@@ -16,6 +16,9 @@ from wire.store import AsyncStore, Store
 STALE_TICK_SECONDS = 30.0
 """An engine loop silent for longer is stuck; longer than any prefill that we measured."""
 
+IDLE_SECONDS = 1.0
+"""A worker with a free slot gets a message within milliseconds, if there is one."""
+
 
 class Card(Params):
     """One live worker, as it describes itself."""
@@ -28,6 +31,9 @@ class Card(Params):
     )
     capacity: int = Field(ge=1, description="Asks that it works on at once.")
     running: int = Field(ge=0)
+    idle_seconds: float = Field(
+        0, ge=0, description="How long a slot has been free and no message came."
+    )
     draining: bool = False
     tick_age_seconds: float = Field(0, ge=0, description="Since the engine's loop last turned.")
     started_at: float = 0
@@ -62,8 +68,8 @@ class Fleet:
 
     @property
     def idle(self) -> bool:
-        """Whether a taker has a free slot: pass it to `reap`."""
-        return any(card.running < card.capacity for card in self.takers)
+        """Whether a taker waits in vain for messages, so that overdue ones are lost: for `reap`."""
+        return any(card.idle_seconds >= IDLE_SECONDS for card in self.takers)
 
     @property
     def model(self) -> str | None:

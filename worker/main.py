@@ -130,8 +130,9 @@ class Worker:
             capacity=settings.concurrency,
             started_at=time.time(),
         )
-        register(self.app, Look(self.identity.worker_id, tools, self.drain))
         self.vitals = Vitals(self.identity, Heartbeat(store), self.runner, self.leases, self.drain)
+        look = Look(self.identity.worker_id, tools, self.drain, self.vitals.note_message)
+        register(self.app, look)
         reaper = Reaper(ledger, queue, self.vitals, self.tally)
         self.tickers = (
             Ticker("heartbeat", wire.heartbeat_ttl_seconds / 5, self.vitals.beat),

@@ -6,6 +6,7 @@ says and how it is answered is not known here.
 
 import time
 import uuid
+from collections.abc import Callable
 
 import structlog
 from celery import Celery
@@ -25,12 +26,16 @@ log = structlog.get_logger()
 class Look:
     """What a thread of the pool does with one message."""
 
-    def __init__(self, worker_id: str, tools: Tools, drain: Drain) -> None:
+    def __init__(
+        self, worker_id: str, tools: Tools, drain: Drain, note_message: Callable[[], None]
+    ) -> None:
         self._worker_id, self._tools, self._drain = worker_id, tools, drain
+        self._note_message = note_message
         self._gate = Gate()
 
     def __call__(self, look: str) -> None:
         """Claim and work; returns when nothing is left to do for this message."""
+        self._note_message()
         with self._gate.together():
             if self._drain.has_begun:
                 self._pass_on(look)

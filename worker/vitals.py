@@ -12,7 +12,7 @@ import structlog
 from wire.errors import StoreUnavailable
 from wire.ledger import Ledger
 from wire.queue import Queue
-from wire.workers import Card, Heartbeat
+from wire.workers import IDLE_SECONDS, Card, Heartbeat
 from worker.drain import Drain
 from worker.leases import Leases
 from worker.runner import Runner
@@ -42,6 +42,7 @@ class Vitals:
         self._identity, self._heartbeat = identity, heartbeat
         self._runner, self._leases, self._drain = runner, leases, drain
         self._beat_at = 0.0
+        self._message_at = time.monotonic()
 
     @property
     def beat_age_seconds(self) -> float:
@@ -58,6 +59,7 @@ class Vitals:
                 facts=self._identity.facts,
                 capacity=self._identity.capacity,
                 running=len(self._leases.held),
+                idle_seconds=self.idle_seconds,
                 draining=self._drain.has_begun,
                 tick_age_seconds=self._runner.tick_age_seconds,
                 started_at=self._identity.started_at,
@@ -72,10 +74,16 @@ class Vitals:
         except StoreUnavailable:
             return
 
+    def note_message(self) -> None:
+        """Remember that a message came just now."""
+        self._message_at = time.monotonic()
+
     @property
-    def is_idle(self) -> bool:
-        """Whether an ask that comes now would be taken up here at once."""
-        return not self._drain.has_begun and len(self._leases.held) < self._identity.capacity
+    def idle_seconds(self) -> float:
+        """How long a slot has been free here and no message came."""
+        if self._drain.has_begun or len(self._leases.held) >= self._identity.capacity:
+            return 0.0
+        return time.monotonic() - self._message_at
 
 
 class Reaper:
@@ -86,7 +94,7 @@ class Reaper:
 
     def reap(self) -> None:
         """Find what died and send what must be looked at again."""
-        reaped = self._ledger.reap(idle=self._vitals.is_idle)
+        reaped = self._ledger.reap(idle=self._vitals.idle_seconds >= IDLE_SECONDS)
         self._tally.reaped(reaped)
         if reaped.resend or reaped.expired or reaped.dead:
             log.info(

@@ -47,8 +47,9 @@ def test_who_takes_asks() -> None:
     draining, stuck = card("c", draining=True), card("d", tick_age_seconds=60)
     assert Fleet((busy, free, draining, stuck), 0).takers == (busy, free)
     assert Fleet((busy, free), 0).slots == 8
-    assert Fleet((busy, free), 0).idle
-    assert not Fleet((busy, draining), 0).idle
+    waiting = card("e", idle_seconds=2)
+    assert Fleet((busy, waiting), 0).idle
+    assert not Fleet((busy, free, draining), 0).idle
     assert Fleet((busy,), 0).is_ready
     assert not Fleet((draining, stuck), 0).is_ready
     assert not Fleet((), 0).is_ready

@@ -45,10 +45,13 @@ class WorkerProcess:
         }
         self.process: subprocess.Popen[bytes] | None = None
 
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", self.module]
+
     def start(self) -> "WorkerProcess":
         with self.log.open("ab") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", self.module],
+                self.command(),
                 cwd=ROOT,
                 env=self.environment,
                 stdout=out,

@@ -10,7 +10,7 @@ for i = 1, #ids, 2 do
   local values = redis.call('HMGET', ns .. 'ask:' .. ids[i], unpack(names))
   following = ids[i + 1]
   local fits = values[1] and (state == '' or values[2] == state)
-    and (tenant == '*' or values[3] == tenant)
+    and (tenant == '' or '=' .. values[3] == tenant)
   if fits then
     local row = {}
     for k, name in ipairs(names) do
