@@ -20,9 +20,10 @@ from pocket.runs import Clock, load_state, note, rate, save_state
 from pocket.scaffold import COMPARE_LAYER, POINTER_LAYER, Scaffold, Weights
 from pocket.sheets import IGNORE, Batch, collate
 from pocket.stories import Sheet, sample_sheet
+from pocket.team import Team
 from pocket.vision_stage import COLOR_WORDS, KIND_WORDS
 
-TOKENS_PER_STEP = 3500
+TOKENS_PER_STEP = 3600
 MOST_PICTURES = 12
 
 
@@ -59,10 +60,14 @@ class Progress:
             self.level, self.calm = self.level + 1, 0
 
 
-def sample_batch(pages: list[Pages], level: int, rng: np.random.Generator) -> Batch:
-    """Stories with the same number of pictures, half of the time as many as the level allows."""
-    count = level if rng.random() < 0.5 else int(rng.integers(1, level + 1))
-    asked = 7 + count // 2
+def sample_count(level: int, rng: np.random.Generator) -> int:
+    """Pictures per story of the next step; a third of the time as many as the level allows."""
+    return level if rng.random() < 0.35 else int(rng.integers(1, level + 1))
+
+
+def sample_batch(pages: list[Pages], count: int, rng: np.random.Generator) -> Batch:
+    """Stories of `count` pictures."""
+    asked = 18 + count  # questions are cheap beside pictures
     stories = max(2, TOKENS_PER_STEP // (count * 84 + asked * 14))
     sheets: list[tuple[Sheet, Pages]] = []
     while len(sheets) < stories:
@@ -119,8 +124,11 @@ def _average(kept: dict[str, Tensor], model: Model, share: float) -> None:
             kept[name].lerp_(weight.detach(), 1 - share)
 
 
-def train_reading(model: Model, pages: list[Pages], folder: Path, plan: Plan) -> dict[str, Tensor]:
+def train_reading(
+    model: Model, pages: list[Pages], folder: Path, plan: Plan, team: Team | None = None
+) -> dict[str, Tensor]:
     """Run or resume stage 1; the model is changed in place, averaged weights are returned."""
+    team = team or Team()
     model.model.vision_tower.requires_grad_(False)
     model.model.multi_modal_projector.requires_grad_(False)
     words = model.get_input_embeddings().weight
@@ -141,24 +149,28 @@ def train_reading(model: Model, pages: list[Pages], folder: Path, plan: Plan) ->
         kept, step, spent = before["kept"], before["step"], before["minutes"]
         progress = Progress(before["level"], before["right"])
         anchor = words.detach()[fixed].clone()
-    clock, rng = Clock(plan.minutes, spent), np.random.default_rng([plan.seed, step])
-    while clock.progress < 1:
-        batch = sample_batch(pages, progress.level, rng)
-        weights = Weights() if clock.progress < plan.scaffold_until else None
+    clock, rng = Clock(plan.minutes, spent), np.random.default_rng([plan.seed, step, team.rank])
+    now = clock.progress
+    while now < 1:
+        # the same count in every process of a team, or they would wait for each other
+        count = sample_count(progress.level, np.random.default_rng([plan.seed, step]))
+        batch = sample_batch(pages, count, rng)
+        weights = Weights() if now < plan.scaffold_until else None
         loss, numbers, right = losses(model, scaffold, batch, weights)
         loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step(rate(clock.progress, step, plan.peak, plan.decay_from))
+        now = team.average(optimizer.weights, clock.progress)
+        optimizer.step(rate(now, step, plan.peak, plan.decay_from))
         with torch.no_grad():
             words[fixed] = anchor
         step += 1
         _average(kept, model, min(plan.average, step / (step + 20)))
         score_replies(batch, right, progress)
         progress.climb()
-        if step % 20 == 0:
+        if step % 20 == 0 and team.rank == 0:
             tasks = {k.replace(" ", "_"): v for k, v in sorted(progress.right.items())}
             note(folder / "reading.jsonl", step=step, minutes=clock.spent_minutes,
                  level=progress.level, **numbers, **tasks)  # fmt: skip
-        if step % 100 == 0 or clock.progress >= 1:
+        if (step % 50 == 0 or now >= 1) and team.rank == 0:
             state = {"model": model.state_dict(), "scaffold": scaffold.state_dict(),
                      "optimizer": optimizer.state_dict(), "kept": kept, "step": step,
                      "minutes": clock.spent_minutes, "level": progress.level,

@@ -19,7 +19,7 @@ from pocket.gallery import CROWDED, drawn
 from pocket.model import Model, build_model, export
 from pocket.reading_stage import Plan, train_reading
 from pocket.runs import load_state
-from pocket.vision_stage import train_vision
+from pocket.vision_stage import VisionPlan, train_vision
 
 WORKSHOP = Path(__file__).resolve().parent.parent / ".pocket"
 MALLOC = {  # large blocks go back to the system after each step otherwise: up to 2.8 times slower
@@ -92,7 +92,7 @@ def main() -> None:
     WORKSHOP.mkdir(exist_ok=True)
     (WORKSHOP / ".gitignore").write_text("*\n")
     drawing = start_drawing(gallery, options.shards, options.crowded)
-    train_vision(model, gallery, run, options.vision_minutes, options.seed)
+    train_vision(model, gallery, run, VisionPlan(options.vision_minutes, options.seed))
     for process in drawing:
         process.wait()
     started = time.monotonic()

@@ -4,6 +4,7 @@ Trains vision tower and projector; leaves word table and language layers alone. 
 """
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +17,24 @@ from pocket.labels import NONE
 from pocket.model import Model
 from pocket.muon import Pair
 from pocket.runs import Clock, load_state, note, rate, save_state
+from pocket.team import Team
 from pocket.words import COLORS, DIGITS, SHAPES, VOCABULARY
 
 KIND_WORDS = [VOCABULARY.index(w) for w in (*SHAPES, *DIGITS, "background")]
 COLOR_WORDS = [VOCABULARY.index(w) for w in COLORS]
 SCALE = 4.0
-TILES_PER_STEP = 128
-PEAK = 2e-3
+
+
+@dataclass(frozen=True, slots=True)
+class VisionPlan:
+    """Choices of one run of stage 0."""
+
+    minutes: float
+    seed: int = 0
+    tiles: int = 128  # per step and process
+    peak: float = 2e-3
+    decay_from: float = 0.35
+    crowded: float = 0.85  # share of crowded pictures, until the last third
 
 
 def patch_features(model: Model, tiles: Tensor) -> Tensor:
@@ -134,8 +146,11 @@ def whiten(model: Model, feed: TileFeed) -> None:
     weight.copy_((whitening @ mixing).T.reshape(weight.shape) * 0.3)
 
 
-def train_vision(model: Model, gallery: Path, folder: Path, minutes: float, seed: int) -> None:
+def train_vision(
+    model: Model, gallery: Path, folder: Path, plan: VisionPlan, team: Team | None = None
+) -> None:
     """Run or resume stage 0 until its minutes are spent; the model is changed in place."""
+    team = team or Team()
     words = model.get_input_embeddings().weight
     loss_of = WordLoss(words.shape[1])
     parts = (model.model.vision_tower, model.model.multi_modal_projector, loss_of)
@@ -143,7 +158,7 @@ def train_vision(model: Model, gallery: Path, folder: Path, minutes: float, seed
     matrices = [p for p in weights if p.ndim == 2 and min(p.shape) > 32]
     others = [p for p in weights if p.ndim != 2 or min(p.shape) <= 32]
     optimizer = Pair(matrices, [*others, words], 1e-3)
-    feed = TileFeed(gallery, seed)
+    feed = TileFeed(gallery, plan.seed + 1000 * team.rank)
     before = load_state(folder / "vision.pt") or {"step": 0, "minutes": 0.0}
     if before["step"]:
         model.load_state_dict(before["model"])
@@ -151,24 +166,24 @@ def train_vision(model: Model, gallery: Path, folder: Path, minutes: float, seed
         optimizer.load_state_dict(before["optimizer"])
     else:
         whiten(model, feed)
-    clock, step = Clock(minutes, before["minutes"]), int(before["step"])
+    clock, step = Clock(plan.minutes, before["minutes"]), int(before["step"])
     # the word table stays as it is, so that language layers can be trained meanwhile
     table = words.detach()[torch.tensor(KIND_WORDS + COLOR_WORDS)]
     means: dict[str, float] = {}
-    while clock.progress < 1:
-        tiles, kind, color, center = feed.batch(
-            TILES_PER_STEP, 0.85 if clock.progress < 0.7 else 0.5
-        )
+    progress = clock.progress
+    while progress < 1:
+        tiles, kind, color, center = feed.batch(plan.tiles, plan.crowded if progress < 0.7 else 0.5)
         loss, numbers = loss_of(table, patch_features(model, tiles), kind, color, center)
         loss.backward()
-        optimizer.step(rate(clock.progress, step, PEAK, 0.35))
+        progress = team.average(optimizer.weights, clock.progress)
+        optimizer.step(rate(progress, step, plan.peak, plan.decay_from))
         step += 1
         numbers["loss"] = loss.item()
         means = {k: 0.97 * means.get(k, v) + 0.03 * v for k, v in numbers.items()}
-        if step % 100 == 0:
+        if step % 100 == 0 and team.rank == 0:
             note(folder / "vision.jsonl", step=step, minutes=clock.spent_minutes,
                  shards=len(feed.shards), **means)  # fmt: skip
-        if step % 500 == 0 or clock.progress >= 1:
+        if (step % 500 == 0 or progress >= 1) and team.rank == 0:
             state = {"model": model.state_dict(), "loss": loss_of.state_dict(),
                      "optimizer": optimizer.state_dict(), "step": step,
                      "minutes": clock.spent_minutes}  # fmt: skip

@@ -1,0 +1,81 @@
+"""Five paraphrases per task that training never used; same slots as `pocket.questions.wordings`."""
+
+UNSEEN: dict[str, tuple[str, ...]] = {
+    "find": (
+        "Give me the number of the photo with a {thing}.",
+        "I see a {thing} in one of these pictures; which picture is it?",
+        "Which of these photos has a {thing} in it?",
+        "Please tell me in what picture the {thing} is visible.",
+        "The {thing} can be seen in which picture?",
+    ),
+    "color": (
+        "Please name the colour of image {k}'s {shape}.",
+        "Looking at picture {k}, which colour is the {shape}?",
+        "The {shape} that picture {k} shows has what colour?",
+        "Give the colour of the {shape} in photo {k}.",
+        "In photo number {k}, the {shape} is of which colour?",
+    ),
+    "shape": (
+        "In picture {k}, the {color} thing has which shape?",
+        "Please name the shape of the {color} thing in photo {k}.",
+        "Looking at image {k}, what is the shape that is {color}?",
+        "The {color} object of picture {k} has what shape?",
+        "Give the shape of the {color} object shown in image {k}.",
+    ),
+    "digit": (
+        "Please read the number shown in photo {k}.",
+        "Looking at picture {k}, what digit do you see?",
+        "The digit in picture {k} is which?",
+        "Give the number that is written in picture {k}.",
+        "What is the number you can see in image {k}?",
+    ),
+    "exist": (
+        "Is there any {thing} to see in picture {k}?",
+        "Tell me if picture {k} shows a {thing}.",
+        "Looking at photo {k}, do you find a {thing}?",
+        "Picture {k}: is there a {thing}?",
+        "Would you say that a {thing} is in photo {k}?",
+    ),
+    "exist any": (
+        "Tell me if any of these photos has a {thing}.",
+        "Among all the pictures, is there a {thing}?",
+        "Could you find a {thing} in any of them?",
+        "Is at least one {thing} in these pictures?",
+        "Do these photos contain a {thing} anywhere?",
+    ),
+    "count": (
+        "Tell me how many of the photos show a {thing}.",
+        "A {thing} is in how many of the pictures?",
+        "Please count the pictures that contain a {thing}.",
+        "Of all these images, how many have a {thing}?",
+        "How many times is there a picture with a {thing}?",
+    ),
+    "describe": (
+        "Tell me what you see in picture {k}.",
+        "Please give a caption of photo {k}.",
+        "What things are in image {k}?",
+        "What is there to see in picture {k}?",
+        "Write what image {k} shows.",
+    ),
+    "needle": (
+        "Which value is given for {name}?",
+        "Please tell me what {name} is.",
+        "In the note, {name} has which value?",
+        "Give the value of {name}.",
+        "What did the text say {name} is?",
+    ),
+    "change": (
+        "Tell me what is different from image {k} to image {j}.",
+        "Which thing changed from picture {k} to picture {j}?",
+        "Comparing picture {k} with picture {j}, what changed?",
+        "Please say what changed between photo {k} and photo {j}.",
+        "What change do you see between image {k} and image {j}?",
+    ),
+    "move": (
+        "From picture {k} to picture {j}, which way did the {shape} move?",
+        "Tell me the direction in which the {shape} moved from image {k} to image {j}.",
+        "The {shape} moves in which direction from photo {k} to photo {j}?",
+        "Which way is the {shape} going from image {k} to image {j}?",
+        "What is the movement of the {shape} between image {k} and image {j}?",
+    ),
+}
