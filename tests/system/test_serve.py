@@ -24,15 +24,14 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 def ask(address: str, **params: str) -> httpx.Response:
     files = [("images", (path.name, path.read_bytes(), "image/png")) for path in EXAMPLES]
     data = {"question": QUESTION, **params}
-    return httpx.post(f"{address}/v1/ask", data=data, files=files, timeout=60)
+    return httpx.post(f"{address}/v1/ask", data=data, files=files, timeout=100)
 
 
 def test_the_readme_curl_gets_a_right_answer(served: Served) -> None:
     answer = ask(served.address)
     assert answer.status_code == 200, answer.text
     body = answer.json()
-    right = (ROOT / "examples" / "answer.txt").read_text().strip()
-    assert body["answer"] == right
+    assert body["answer"] == "2"  # a green star and a red circle; see examples/
     assert body["finish_reason"] == "stop"
     assert 0 < body["usage"]["kv_bytes"] < body["usage"]["kv_bytes_full"]
 
@@ -49,9 +48,9 @@ def test_a_worker_that_dies_is_started_again(served: Served) -> None:
     (before,) = served.children("worker")
     os.kill(before, signal.SIGKILL)
     wait_until(lambda: served.children("worker") not in ([], [before]), 60, "a new worker process")
-    params = {"params": '{"cache": "off", "timeout_seconds": 60}'}
+    params = {"params": '{"cache": "off", "timeout_seconds": 90}'}
     answer = ask(served.address, **params)
-    assert answer.status_code == 200, answer.text
+    assert answer.status_code == 200, answer.text + served.log.read_text()[-3000:]
 
 
 def test_an_interrupt_stops_everything(tmp_path: Path) -> None:
