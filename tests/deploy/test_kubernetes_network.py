@@ -1,10 +1,23 @@
 """The walls between pods, as a table: who may open a connection to whom, and nobody else."""
 
+import ipaddress
+import os
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from tests.deploy.manifests import OVERLAYS, Manifest, of_kind, pod_labels, workloads
+from tests.deploy.manifests import (
+    OVERLAYS,
+    ROOT,
+    Manifest,
+    kustomize,
+    of_kind,
+    pod_labels,
+    workloads,
+)
 from tests.deploy.test_kubernetes_links import matches
 
 EACH = pytest.mark.parametrize("overlay", OVERLAYS)
@@ -16,6 +29,11 @@ ALWAYS = {
     ("worker", "redis-cache", 6379),
 }
 WITH_RABBITMQ = {("gateway", "rabbitmq", 5672), ("worker", "rabbitmq", 5672)}
+# A pod, a node, a home router, the cloud's metadata, a carrier's network.
+NEIGHBOURS = {
+    4: ("10.96.0.1", "172.20.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1"),
+    6: ("fd00::1", "fe80::1"),
+}
 PORTS = (6379, 5672, 8000, 8001)
 
 
@@ -91,3 +109,24 @@ def test_policies_pick_somebody(overlay: str) -> None:
     for policy in of_kind(overlay, "NetworkPolicy"):
         selector = policy["spec"]["podSelector"]
         assert any(matches(selector, pod_labels(w)) for w in workloads(overlay)), policy["metadata"]
+
+
+def test_fetching_opens_public_addresses_alone(tmp_path: Path) -> None:
+    """The component that no overlay has by itself, added to the demo."""
+    command = kustomize()
+    if command is None:
+        pytest.skip("neither kubectl nor kustomize is installed")
+    away = os.path.relpath(ROOT / "k8s", tmp_path)
+    (tmp_path / "kustomization.yaml").write_text(
+        f"resources: [{away}/overlays/cpu-demo]\ncomponents: [{away}/components/fetch]\n"
+    )
+    done = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True, check=True)
+    manifests = list(yaml.safe_load_all(done.stdout))
+    (policy,) = [m for m in manifests if m["metadata"]["name"] == "gateway-fetch"]
+    assert policy["spec"]["podSelector"]["matchLabels"] == {COMPONENT: "gateway"}
+    for peer in policy["spec"]["egress"][0]["to"]:
+        block = peer["ipBlock"]
+        network = ipaddress.ip_network(block["cidr"])
+        kept_out = [ipaddress.ip_network(one) for one in block["except"]]
+        for address in NEIGHBOURS[network.version]:
+            assert any(ipaddress.ip_address(address) in one for one in kept_out), address
