@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
+from myopia.compress import SmallSets
 from myopia.decode import Batch
 from myopia.errors import Expired, MyopiaError, OutOfMemory
 from myopia.faults import ROW_FAULTS, fault_of
@@ -52,8 +53,13 @@ class Engine:
         self.scheduler = Scheduler(most_rows=self.config.most_rows, cells=cells)
         self.vision = Vision(checkpoint, self.config.feature_bytes)
         self.prefixes = Prefixes(self.config.prefix_bytes)
+        self.small_sets = SmallSets(self.config.small_set_bytes)
         self.reader = Reader(
-            checkpoint, self.vision, self.prefixes, piece_tokens=self.config.piece_tokens
+            checkpoint,
+            self.vision,
+            self.prefixes,
+            self.small_sets,
+            piece_tokens=self.config.piece_tokens,
         )
         self._waiting: dict[str, Row] = {}
         self._reading: Row | None = None
@@ -106,7 +112,11 @@ class Engine:
 
     def stats(self) -> EngineStats:
         """Counts at this moment."""
-        features, prefixes = self.vision.cache, self.prefixes.store
+        features, prefixes, small = (
+            self.vision.cache,
+            self.prefixes.store,
+            self.small_sets.store,
+        )
         return EngineStats(
             waiting=len(self._waiting),
             reading=int(self._reading is not None),
@@ -118,6 +128,8 @@ class Engine:
             feature_hits=features.hits,
             prefix_bytes=prefixes.held_bytes,
             prefix_hits=prefixes.hits,
+            small_set_bytes=small.held_bytes,
+            small_set_hits=small.hits,
             steps=self._steps,
             tokens=self._tokens,
         )
@@ -186,7 +198,7 @@ class Engine:
 
     def _advance(self, row: Row, outputs: list[Output]) -> bool:
         """One piece of work on the row being read; False where it must wait for slots."""
-        if row.observer is None:
+        if not row.begun:
             self.reader.begin(row)
         if row.survivors is None and not self.reader.advance(row):
             return True
@@ -199,7 +211,8 @@ class Engine:
                 raise OutOfMemory("this ask's kept tokens do not fit into the KV cache")
             return False
         self._batch = None
-        logits, row.first_logits, row.survivors, row.observer = row.first_logits, None, None, None
+        logits = row.first_logits
+        row.let_go()
         self._reading = None
         self._running[row.ask_id] = row
         self._take(_News(row, logits, None, logits_are_sound(logits[None])[0]), outputs)

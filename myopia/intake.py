@@ -4,15 +4,17 @@ Everything that can be wrong with a request is found here, before any work on a 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from myopia import budget
 from myopia.choices import Choices
 from myopia.errors import BadRequest
 from myopia.layout import Layout
 from myopia.loading import Checkpoint
-from myopia.params import Pruning, Request
+from myopia.params import Picture, Pruning, Request, Turn
 from myopia.policies import policy_of
-from myopia.prompt import build_prompt, pictures_of
+from myopia.probe import probe_text
+from myopia.prompt import Prompt, build_prompt, pictures_of
 from myopia.row import Row
 from myopia.sampling import Sampler
 from myopia.slots import stored_width
@@ -62,7 +64,30 @@ def row_of(checkpoint: Checkpoint, request: Request) -> Row:
         warnings=warnings,
     )
     _count(row, checkpoint)
+    if request.reuse == "compressed" and budget.prunes(prompt.layout, request.pruning):
+        row.probes = _probes(checkpoint, request, prompt)
     return row
+
+
+def _probes(checkpoint: Checkpoint, request: Request, prompt: Prompt) -> list[tuple[int, ...]]:
+    """What follows the image set in prompts that ask for each picture's description."""
+    last = request.turns[-1]
+    shown = [at for at, part in enumerate(last.parts) if isinstance(part, Picture)]
+    kept = last.parts[: shown[-1] + 1] if shown else ()
+    tails = []
+    for number in range(len(prompt.layout.spans)):
+        turn = Turn("user", (*kept, probe_text(number)))
+        probe = build_prompt(
+            checkpoint, replace(request, turns=(*request.turns[:-1], turn), tiles=prompt.tiles)
+        )
+        if probe.ids[: prompt.prefix] != prompt.ids[: prompt.prefix]:
+            raise BadRequest(
+                "reuse 'compressed' needs all text before the last picture to stay there, and this "
+                "model's chat form moves it; use 'exact'",
+                field="/reuse",
+            )
+        tails.append(probe.ids[prompt.prefix :])
+    return tails
 
 
 def cells_of(checkpoint: Checkpoint, row: Row) -> int:

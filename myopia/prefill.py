@@ -96,10 +96,12 @@ def read_piece(
     bounds: tuple[int, int],
     features_of: FeaturesOf,
     observer: Observer | None,
+    dropped: int = 0,
 ) -> torch.Tensor:
     """Run the language model over positions `bounds` of a prompt; hidden states `(T, hidden)`.
 
-    Everything before must have been read into `space`. `features_of(k)` gives picture k's rows.
+    Everything before must be in `space`, but for `dropped` tokens that were pruned from it: slots
+    are so much less than positions. `features_of(k)` gives picture k's rows.
     """
     checkpoint, (start, stop) = space.checkpoint, bounds
     device = checkpoint.device
@@ -111,7 +113,7 @@ def read_piece(
         rows = features_of(number)[first - span.start : last - span.start]
         embedded[first - start : last - start] = rows.to(device, embedded.dtype)
     positions = torch.arange(start, stop, device=device)[None]
-    piece = _Piece(space, observer, start)
+    piece = _Piece(space, observer, start - dropped)
     return checkpoint.text_model(embedded[None], positions, piece)[0]
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 
 from myopia.choices import Choices
+from myopia.compress import Compression, SmallSet
 from myopia.observer import Observer
 from myopia.params import Picture, Pruning, Sampling
 from myopia.prompt import Prompt
@@ -44,7 +45,11 @@ class Row:
     timings: Timings = field(default_factory=Timings)
     warnings: list[str] = field(default_factory=list)
     # While its prompt is read:
+    begun: bool = False
     read: int = 0
+    probes: list[tuple[int, ...]] = field(default_factory=list)
+    compression: Compression | None = None
+    small: SmallSet | None = None
     observer: Observer | None = None
     features: dict[int, torch.Tensor] = field(default_factory=dict)
     survivors: list[Survivors] | None = None
@@ -69,9 +74,19 @@ class Row:
         return self.prompt.layout.length + len(self.tokens) - 1
 
     @property
+    def dropped(self) -> int:
+        """Tokens of its prompt that the small image set in the workspace lacks."""
+        return 0 if self.small is None else self.prompt.prefix - self.small.keys.shape[2]
+
+    @property
     def greedy(self) -> bool:
         """Whether its next token is plainly the likeliest."""
         return self.params.temperature == 0 and self.choices is None
+
+    def let_go(self) -> None:
+        """Forget what only reading the prompt needed."""
+        self.observer = self.survivors = self.first_logits = self.compression = self.small = None
+        self.pictures, self.probes = [], []
 
     def take(self, logits: torch.Tensor, token: int | None, tokenizer: Any) -> Output:  # noqa: ANN401
         """Go on by one token, chosen here where none is given, from logits `(V,)` float32."""

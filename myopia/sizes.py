@@ -27,6 +27,7 @@ class EngineConfig:
     gap_seconds: float = 0.2
     feature_bytes: int = 256 * MEBIBYTE
     prefix_bytes: int = 512 * MEBIBYTE
+    small_set_bytes: int = 256 * MEBIBYTE
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,8 @@ class EngineStats:
     feature_hits: int
     prefix_bytes: int
     prefix_hits: int
+    small_set_bytes: int
+    small_set_hits: int
     steps: int
     tokens: int
 
