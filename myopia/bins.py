@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 
 from myopia.budget import allot
+from myopia.geometry import image_index
 from myopia.layout import Layout
 from myopia.ranking import descending
 from myopia.subsidy import image_sums
@@ -64,7 +65,7 @@ def recycle(cast_off: Discarded, layout: Layout, count: int, scope: str) -> Bins
 
 def _recycle_head(one: Discarded, layout: Layout, count: int, scope: str) -> Bins:
     """Choose seats and merge for heads that share one choice (scores and pruned are `(N,)`)."""
-    image_of = torch.tensor(layout.image_of(), device=one.pruned.device)
+    image_of = image_index(layout).to(one.pruned.device)
     owned = scope == "image" and count >= _images_with_pruned(one, layout)
     if owned:
         seats = torch.cat(

@@ -11,6 +11,7 @@ import torch
 from myopia.columns import column_sums, visible_logits
 from myopia.columns_cuda import fused_column_sums, fused_is_possible
 from myopia.evidence import Evidence, Needs
+from myopia.geometry import image_positions
 from myopia.layout import Layout
 from myopia.params import Pruning
 from myopia.policies import needs_of
@@ -43,7 +44,7 @@ class Observer:
         self.layers = layers
         self.trace: Trace | None = Trace() if explain and layout.spans else None
         self.needs = needs_of(pruning) if layout.spans else Needs()
-        self._images = torch.tensor(layout.image_positions(), dtype=torch.long)
+        self._images = image_positions(layout)
         self._columns: list[torch.Tensor | None] = [None] * layers
         self._text: list[torch.Tensor | None] = [None] * layers
         self._window: list[torch.Tensor | None] = [None] * layers

@@ -12,6 +12,7 @@ import torch
 from myopia import budget
 from myopia.bins import Bins, Discarded, recycle
 from myopia.evidence import Evidence, unit_mass
+from myopia.geometry import image_index, image_positions
 from myopia.layout import Layout
 from myopia.merging import merge_evicted
 from myopia.observer import Observer
@@ -106,7 +107,7 @@ def _store(
     pruning: Pruning,
 ) -> tuple[Survivors, Bins | None]:
     """Gather what is kept, make bins (or merge) of the rest."""
-    images = torch.tensor(layout.image_positions(), device=keys.device)
+    images = image_positions(layout).to(keys.device)
     alive = torch.ones(choice.kept.shape[0], layout.length, dtype=torch.bool, device=keys.device)
     alive[:, images] = choice.kept
     positions = alive.nonzero()[:, 1].view(alive.shape[0], -1)  # ascending, equal counts
@@ -172,7 +173,7 @@ def _traced(
     graded = policy_of(pruning).graded
     before = scores if graded else evidence.mass()
     after = choice.scores if graded else before
-    image_of = torch.tensor(layout.image_of())
+    image_of = image_index(layout)
     return LayerTrace(
         kept=choice.kept.float().mean(0).cpu(),
         before=_shares(before, layout),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from myopia.budget import allot
+from myopia.geometry import newline_mask
 from myopia.layout import Layout
 from myopia.ranking import descending, ranks
 from myopia.subsidy import image_sums, image_weights
@@ -47,12 +48,6 @@ def select_by_quota(scores: torch.Tensor, layout: Layout, rule: Rule, gamma: flo
     quotas = [_quotas(row, layout, rule) for row in wishes.tolist()]
     worth = _with_newlines(-ranks(scores), layout, rule.newlines, scores.shape[-1])
     return _best_of_images(worth, layout, quotas)
-
-
-def newline_mask(layout: Layout) -> torch.Tensor:
-    """Mask `(N,)` of the row-end tokens."""
-    ends = {position for span in layout.spans for position in span.newline_positions()}
-    return torch.tensor([position in ends for position in layout.image_positions()])
 
 
 def _with_newlines(worth: torch.Tensor, layout: Layout, newlines: str, tokens: int) -> torch.Tensor:

@@ -9,6 +9,7 @@ import math
 
 import torch
 
+from myopia.geometry import image_index, image_lengths, image_positions
 from myopia.layout import Layout
 from myopia.params import Pruning
 
@@ -32,7 +33,7 @@ def subsidy_weights(scores: torch.Tensor, layout: Layout, pruning: Pruning) -> t
     if images < 2 or form in {"visible", "quota"}:
         return ones
     if form == "token":
-        positions = torch.tensor(layout.image_positions(), dtype=torch.float32)
+        positions = image_positions(layout).float()
         along = (positions - positions[0]) / (positions[-1] - positions[0])
         return torch.pow(pruning.gamma, along)[None].to(scores.device)
     if form == "fitted" and images >= 3:
@@ -49,20 +50,20 @@ def image_weights(layout: Layout, gamma: float) -> list[float]:
 
 def per_visible_row(columns: torch.Tensor, layout: Layout) -> torch.Tensor:
     """Column sums `(H, N)` per row that could see the token: removes exposure, not behaviour."""
-    positions = torch.tensor(layout.image_positions(), device=columns.device)
+    positions = image_positions(layout).to(columns.device)
     seen_by = (layout.length - positions).clamp_min(LEAST_VISIBLE_ROWS)
     return columns / seen_by
 
 
 def spread(per_image: torch.Tensor, layout: Layout) -> torch.Tensor:
     """Repeat values `(H, images)` over each image's tokens: `(H, N)`."""
-    lengths = torch.tensor([span.length for span in layout.spans], device=per_image.device)
+    lengths = image_lengths(layout).to(per_image.device)
     return per_image.repeat_interleave(lengths, dim=-1)
 
 
 def image_sums(values: torch.Tensor, layout: Layout) -> torch.Tensor:
     """Sum of values `(H, N)` over each image's tokens: `(H, images)`."""
-    index = torch.tensor(layout.image_of(), device=values.device).expand_as(values)
+    index = image_index(layout).to(values.device).expand_as(values)
     return values.new_zeros(values.shape[0], len(layout.spans)).scatter_add_(-1, index, values)
 
 
@@ -78,7 +79,7 @@ def _by_image(form: str, image: int, images: int, gamma: float) -> float:
 
 def _fitted(scores: torch.Tensor, layout: Layout, largest: float) -> torch.Tensor:
     """Take back half of a log-linear decay of images' mean scores, at most `largest`, per head."""
-    lengths = torch.tensor([span.length for span in layout.spans], device=scores.device)
+    lengths = image_lengths(layout).to(scores.device)
     means = image_sums(scores, layout) / lengths
     logs = means.clamp_min(torch.finfo(torch.float32).tiny).log()
     place = torch.arange(len(lengths), device=scores.device, dtype=torch.float32)

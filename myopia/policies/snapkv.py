@@ -10,6 +10,7 @@ window is kept.
 import torch
 
 from myopia.evidence import Evidence, Needs, require
+from myopia.geometry import image_positions
 from myopia.layout import Layout
 from myopia.params import Pruning
 from myopia.policies.policy import EvenLayers
@@ -32,7 +33,7 @@ class SnapKV(EvenLayers):
     def score(self, evidence: Evidence, layout: Layout, pruning: Pruning) -> torch.Tensor:
         """Smoothed votes `(H, N)`; tokens inside the window come first."""
         votes = pooled(require(evidence.window, "window"), layout, KERNEL)
-        positions = torch.tensor(layout.image_positions(), device=votes.device)
+        positions = image_positions(layout).to(votes.device)
         inside = positions >= layout.length - WINDOW
         # A vote is at most the number of rows, so this lifts without losing the order.
         return votes + (WINDOW + 1.0) * inside

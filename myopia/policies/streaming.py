@@ -10,6 +10,7 @@ renumbered.
 import torch
 
 from myopia.evidence import Evidence, Needs
+from myopia.geometry import image_positions
 from myopia.layout import Layout
 from myopia.params import Pruning
 from myopia.policies.policy import EvenLayers
@@ -29,5 +30,5 @@ class Streaming(EvenLayers):
 
     def score(self, evidence: Evidence, layout: Layout, pruning: Pruning) -> torch.Tensor:
         """Recency, `(1, N)`."""
-        positions = torch.tensor([layout.image_positions()], dtype=torch.float32)
+        positions = image_positions(layout).float()[None]
         return torch.where(positions < SINKS, positions + layout.length, positions)

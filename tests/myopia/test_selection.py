@@ -4,8 +4,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from myopia.geometry import newline_mask
 from myopia.layout import Layout, Span
-from myopia.selection import Rule, newline_mask, select, select_by_quota
+from myopia.selection import Rule, select, select_by_quota
 
 TWO = Layout(9, (Span(0, (1, 4), (0, 0)), Span(4, (1, 4), (0, 0))), (8,))
 TILED = Layout(12, (Span(1, (1, 2), (2, 3)),), (11,))  # 2 base, then 3 + newline, 3 + newline
