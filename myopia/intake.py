@@ -66,6 +66,8 @@ def row_of(checkpoint: Checkpoint, request: Request) -> Row:
     _count(row, checkpoint)
     if request.reuse == "compressed" and budget.prunes(prompt.layout, request.pruning):
         row.probes = _probes(checkpoint, request, prompt)
+        if request.explain:
+            row.warnings.append("explain has nothing to show for reuse 'compressed'.")
     return row
 
 

@@ -14,6 +14,7 @@ from typing import Literal
 import torch
 
 from myopia.compress import Compression, SmallSets, survivors_of
+from myopia.explanation import explain_row
 from myopia.loading import Checkpoint
 from myopia.observer import Observer
 from myopia.prefill import Workspace, pictures_between, read_piece
@@ -129,7 +130,10 @@ class Reader:
         if row.small is not None:
             return survivors_of(self.space, row.small, layout.length, row.prompt.prefix)
         assert row.observer is not None
-        return prune_row(self.space.layers(layout.length), row.observer, layout, row.pruning)
+        kept = prune_row(self.space.layers(layout.length), row.observer, layout, row.pruning)
+        if row.explain:
+            row.explained = explain_row(row.observer)
+        return kept
 
 
 def logits_are_sound(logits: torch.Tensor) -> list[bool]:

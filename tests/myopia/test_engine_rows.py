@@ -1,5 +1,6 @@
 """Rows of a batch do not know each other, and a pruned row is the full one with keys hidden."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -202,3 +203,29 @@ def run_on(engine: Engine) -> tuple[list[int], Finished]:
             if output.finished is not None:
                 return tokens, output.finished
             assert output.failed is None, repr(output.failed)
+
+
+def test_explanations_come_with_the_ending(checkpoint: Checkpoint) -> None:
+    engine = Engine(checkpoint, CONFIG)
+    pictures = [picture(1), picture(2)]
+    sampling = Sampling(max_tokens=2)
+    asks = [
+        asking("ask_part", *pictures, "what", explain=True, sampling=sampling),
+        asking("ask_full", *pictures, "what", explain=True, pruning=Pruning(budget=1)),
+        asking("ask_small", *pictures, "what", explain=True, reuse="compressed"),
+        asking("ask_mute", *pictures, "what", sampling=sampling),
+    ]
+    made = run(engine, *asks)
+    told = made["ask_part"][1].explain
+    assert told is not None
+    json.dumps(told)
+    kept = sum(image["groups"][0]["kept"] for image in told["images"])
+    assert kept == pytest.approx(made["ask_part"][1].usage.kept_tokens, abs=0.1)
+    whole = made["ask_full"][1].explain
+    assert whole is not None
+    assert sum(image["groups"][0]["kept"] for image in whole["images"]) == pytest.approx(
+        made["ask_full"][1].usage.image_tokens, abs=0.1
+    )
+    assert made["ask_small"][1].explain is None
+    assert "explain" in made["ask_small"][1].warnings[0]
+    assert made["ask_mute"][1].explain is None
