@@ -9,6 +9,7 @@ the log-sum-exp of the flash kernel is used. Weights are random: only time is me
 
 import argparse
 import json
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -57,7 +58,8 @@ class Layer:
         self.shape = shape
 
         def weight(rows: int, columns: int) -> torch.Tensor:
-            return torch.randn(rows, columns, device=device, dtype=dtype) * columns**-0.5
+            drawn = torch.randn(rows, columns, device=device, dtype=dtype)
+            return drawn / math.sqrt(columns)
 
         keys = shape.keys * shape.width
         self.q, self.k = weight(shape.hidden, shape.hidden), weight(keys, shape.hidden)
