@@ -22,6 +22,7 @@ MEDIA_TYPES = {
     ".json": "application/json",
     ".svg": "image/svg+xml",
     ".png": "image/png",
+    ".jpg": "image/jpeg",
 }
 # Nothing but our own files, our own routes and pictures that the page itself made: a text that
 # somebody smuggles into an answer or a file name cannot become a script, a style or a request.

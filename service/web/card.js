@@ -24,7 +24,7 @@ export function cardOf(letter, summary, two, words) {
 
   function hear(event, run) {
     if (event.kind !== "accepted" && event.kind !== "waiting") clearInterval(clock);
-    if (event.kind === "accepted") phase.textContent = stage = "In line";
+    if (event.kind === "accepted") { phase.textContent = stage = "In line"; wait({}); }
     else if (event.kind === "waiting") wait(event);
     else if (event.kind === "token") {
       if (!answer) { phase.textContent = `Answering · first token ${duration(run.firstAt - run.sentAt)}`; below.replaceChildren(); }
@@ -33,12 +33,11 @@ export function cardOf(letter, summary, two, words) {
     else if (event.kind === "failed") fail(event);
   }
 
-  function wait({ status, place, position, expected_wait_seconds: seconds }) {
-    const line = place ?? position;
+  function wait({ status, place, expected_wait_seconds: seconds = words.wait }) {
     stage = status === "running" ? "Reading the pictures" : "In line";
     const told = [];
-    if (status !== "running" && Number.isInteger(line)) told.push(el("strong", {}, line <= 1 ? "Next in line" : `Number ${line} in line`));
-    if (status !== "running" && seconds > 0) told.push(`expected to start in about ${duration(1000 * seconds)}`);
+    if (status !== "running" && Number.isInteger(place)) told.push(el("strong", {}, place <= 1 ? "Next in line" : `Number ${place} in line`));
+    if (status !== "running" && seconds >= 1) told.push(`expected to start in about ${duration(1000 * seconds)}`);
     below.replaceChildren(el("div", { class: "track" }, el("i")), told.length ? el("p", {}, told.flatMap((part, at) => (at ? [" · ", part] : [part]))) : "");
   }
 

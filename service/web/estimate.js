@@ -5,6 +5,11 @@ import { bytes, duration, el, find, plural, settled } from "./dom.js";
 
 const PAUSE_MS = 350;
 
+let wait = null;
+
+/** Seconds that a new ask would wait, as last told; null where nobody told. */
+export const expectedWait = () => wait;
+
 /** `bodyOf()` gives the ask's body, or null while there is nothing to estimate. */
 export function keepEstimating(bodyOf) {
   const line = find("estimate");
@@ -17,6 +22,7 @@ export function keepEstimating(bodyOf) {
       const body = await bodyOf();
       if (!body) { show([]); return; }
       const told = await (await call("POST", "/v1/estimate", { json: body, signal })).json();
+      wait = told.expected_wait_seconds ?? null;
       if (!signal.aborted) show(wordsOf(told, body.pruning), told.fits === false);
     } catch (error) {
       if (error.name !== "AbortError" && !signal.aborted) show(quiet(error.code) ? [] : [error.message], true);
@@ -40,7 +46,8 @@ function wordsOf(told, { policy, budget }) {
   const kept = policy === "full" ? full : bytesAt(told, budget);
   if (full) parts.push(el("span", {}, "KV ", el("b", {}, bytes(kept)), ` of ${bytes(full)}`));
   if (told.fits === false) parts.push(`more than the model can read${told.context_tokens ? ` (${told.context_tokens})` : ""}`);
-  if (told.expected_wait_seconds >= 1) parts.push(`starts in about ${duration(1000 * told.expected_wait_seconds)}`);
+  if (told.cached) parts.push("answered before");
+  else if (told.expected_wait_seconds >= 1) parts.push(`starts in about ${duration(1000 * told.expected_wait_seconds)}`);
   return parts;
 }
 

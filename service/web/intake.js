@@ -1,6 +1,7 @@
 // Ways in for pictures: drop anywhere, paste, the file chooser, the examples.
 
 import { el, find, plural, say } from "./dom.js";
+import { fileOf } from "./share.js";
 
 const isPicture = (file) => file.type.startsWith("image/");
 
@@ -46,12 +47,11 @@ export function takeIn(pictures) {
 /** Offers the asks of `examples/`: a click fills in pictures, question and options. */
 export async function offerExamples(pictures, fill) {
   const answer = await fetch("/web/examples/index.json");
-  if (!answer.ok) return;
   const place = find("examples");
   for (const { title, question, files, options } of await answer.json()) {
     const strip = el("span", { class: "strip", "aria-hidden": "true" }, files.slice(0, 4).map((name) => el("img", { src: `/web/examples/${name}`, alt: "", width: 34, height: 34 })));
     const use = async () => {
-      const blobs = await Promise.all(files.map(async (name) => new File([await (await fetch(`/web/examples/${name}`)).blob()], name, { type: "image/png" })));
+      const blobs = await Promise.all(files.map(async (name) => fileOf({ name, example: true })));
       pictures.clear();
       pictures.add(blobs, { example: true });
       fill({ question, options: options || [] });

@@ -1,7 +1,6 @@
 // "What was kept": every picture as the model was left to see it, by layer group, for one or two runs.
 
 import { el, find, percent, plural } from "./dom.js";
-import { readExplain } from "./explain.js";
 import { paint } from "./overlay.js";
 import { profileOf } from "./profile.js";
 
@@ -14,15 +13,18 @@ export function hideKept() {
   repaint = () => {};
 }
 
-/** `runs`: [{letter, explain}] of one or two finished asks about the same `pictures` ({name, bitmap}). */
+/**
+ * `runs`: [{letter, explain}] of one or two finished asks about the same `pictures` ({name, bitmap}).
+ * `explain.groups` are layer groups, the first is all; `images[i].groups[g]` has kept, grid and shares.
+ */
 export function showKept(runs, pictures) {
   const place = find("kept");
-  const views = runs.map(({ letter, explain }) => ({ letter, ...readExplain(explain) }));
+  const views = runs.map(({ letter, explain }) => ({ letter, ...explain }));
   const groups = views[0].groups;
   state.group = Math.min(state.group, groups.length - 1);
   const plates = pictures.map((picture, at) => plateOf(picture, at, views));
   const layers = layerSlider(groups, () => repaint());
-  const profiles = pictures.length > 1 ? views.map((view) => profileOf(view, views.length > 1, () => state.group)) : [];
+  const profiles = pictures.length > 1 ? views.filter(sawAttention).map((view) => profileOf(view, views.length > 1, () => state.group)) : [];
   repaint = () => [...profiles, ...plates].forEach((part) => part.draw());
   place.replaceChildren(
     el("div", {}, el("h2", { id: "kept-title" }, "What was kept"),
@@ -33,6 +35,8 @@ export function showKept(runs, pictures) {
   place.hidden = false;
   repaint();
 }
+
+const sawAttention = (view) => view.images.some((image) => image.groups[0].before !== null);
 
 /** Paints again, for another colour scheme. */
 export const paintAgain = () => repaint();

@@ -2,7 +2,7 @@
 
 import { el, percent } from "./dom.js";
 
-/** {node, draw}; `view` as `readExplain` gives it, `groupOf()` the layer group that is shown. */
+/** {node, draw}; `view` is an explanation, `groupOf()` the layer group that is shown. */
 export function profileOf(view, two, groupOf) {
   const chart = el("div", { class: "chart" });
   const letter = two && el("span", { class: "letter" }, view.letter.toUpperCase());

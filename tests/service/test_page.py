@@ -1,5 +1,6 @@
 """The page's files: headers, versions, weight, and knobs that say what OpenAPI says."""
 
+import json
 import re
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from service.settings import Settings
 from wire.pruning import Generation, Pruning
 
 MOST_BYTES = 200_000
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +80,7 @@ def test_knobs_carry_the_help_of_the_wire(client: TestClient) -> None:
 
 def test_no_file_names_another_host_or_carries_inline_code() -> None:
     for name, file in page.pages().items():
-        if name.endswith(".png"):
+        if name.endswith((".png", ".jpg")):
             continue
         text = file.body.decode()
         addresses = set(re.findall(r"https?://[\w.-]+", text)) - {"http://www.w3.org"}
@@ -96,6 +98,14 @@ def test_modules_can_be_read_in_one_sitting() -> None:
             lines = file.body.decode().splitlines()
             assert lines[0].startswith("// "), f"{name} does not say what it is"
             assert len(lines) <= 200, f"{name} has {len(lines)} lines"
+
+
+def test_the_examples_are_those_of_the_readme() -> None:
+    offered = json.loads(page.pages()["examples/index.json"].body)
+    assert offered
+    for example in offered:
+        for name in example["files"]:
+            assert page.pages()[f"examples/{name}"].body == (EXAMPLES / name).read_bytes()
 
 
 def test_the_first_view_is_light() -> None:

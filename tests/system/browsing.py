@@ -54,6 +54,11 @@ class Tab:
         labels = found.evaluate_all("all => all.map((one) => one.getAttribute('aria-label'))")
         return [label.split(": ")[1].split(". ")[0] for label in labels]
 
+    def stored(self, count: int) -> None:
+        """Wait until so many pictures are there and none is on its way to the store."""
+        script = "n => document.querySelectorAll('.tile:not(.add):not(.busy)').length === n"
+        self.page.wait_for_function(script, arg=count)
+
     def pixels(self, at: int = 0) -> bytes:
         script = "node => node.toDataURL('image/png')"
         return str(self.page.locator(".view canvas").nth(at).evaluate(script)).encode()

@@ -76,7 +76,7 @@ def explain_of(images: int, budget: float, gamma: float, layers: int = 4) -> dic
         }
 
     return {
-        "groups": [{"label": label} for label in ("all layers", *groups)],
+        "groups": [{"label": label} for label in ("All layers", *groups)],
         "images": [
             {"tokens": GRID * GRID, "groups": [part(image, at) for at in range(len(groups) + 1)]}
             for image in range(images)

@@ -60,12 +60,6 @@ def files(tmp_path: Path) -> list[Path]:
     return pictures(tmp_path, 4)
 
 
-def stored(tab: Tab, count: int) -> None:
-    tab.page.wait_for_function(
-        "n => document.querySelectorAll('.tile:not(.add):not(.busy)').length === n", arg=count
-    )
-
-
 def test_drop_paste_and_chooser_take_pictures_in(tab: Tab, files: list[Path]) -> None:
     carried = [
         {"name": path.name, "data": base64.b64encode(path.read_bytes()).decode()} for path in files
@@ -87,7 +81,7 @@ def test_reorder_by_mouse_and_keys_changes_the_ask(
     tab: Tab, script: Script, files: list[Path]
 ) -> None:
     tab.page.set_input_files("#files", files)
-    stored(tab, 4)
+    tab.stored(4)
     grips = tab.page.locator(".tile:not(.add) .grip")
     grips.nth(0).drag_to(grips.nth(2), steps=6)
     assert tab.names() == ["b.png", "c.png", "a.png", "d.png"]
@@ -109,7 +103,7 @@ def test_a_resting_finger_reorders_and_a_swipe_does_not(
 ) -> None:
     with opened(browser, gateway[0], **PHONE) as tab:
         tab.page.set_input_files("#files", files[:3])
-        stored(tab, 3)
+        tab.stored(3)
         boxes = [tab.page.locator(".tile").nth(at).bounding_box() for at in (0, 2)]
         start, end = [
             {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2} for box in boxes
@@ -254,7 +248,7 @@ def test_a_wanted_key_is_asked_for_and_used(
         tab.page.set_input_files("#files", files[:2])
         tab.page.fill("#key-field", "myo_secret")
         tab.page.click("#key .go")
-        stored(tab, 2)
+        tab.stored(2)
         tab.ask("which ?")
         tab.done()
         assert tab.words() == "2"
@@ -324,13 +318,13 @@ def test_a_picture_that_the_store_lost_is_sent_again(
 ) -> None:
     tab.expected = REFUSED
     tab.page.set_input_files("#files", files[:2])
-    stored(tab, 2)
+    tab.stored(2)
     script.pictures.clear()
     script.problem = {"status": 422, "code": "bad_image", "detail": "Gone.", "image_index": 1}
     tab.ask("which ?")
     tab.done()
     script.problem = None
-    stored(tab, 2)
+    tab.stored(2)
     assert len(script.pictures) == 1
     tab.page.click("#go")
     tab.done()
@@ -382,7 +376,7 @@ def test_share_as_link_curl_and_python(
     assert len(said["images"]) == 3
     compile(forms["Python"], "shared", "exec")
     with opened(browser, gateway[0], forms["Link"].removeprefix(gateway[0])) as other:
-        stored(other, 3)
+        other.stored(3)
         assert other.names() == ["a.png", "b.png", "c.png"]
         assert other.page.input_value("#question") == said["question"]
         assert other.page.input_value("#budget-a") == "0.4"
@@ -405,7 +399,7 @@ def test_a_link_whose_pictures_are_gone_says_so(
 
 def test_everything_can_be_done_by_keyboard(tab: Tab, script: Script, files: list[Path]) -> None:
     tab.page.set_input_files("#files", files[:2])
-    stored(tab, 2)
+    tab.stored(2)
     tab.page.keyboard.press("Tab")
     tab.page.keyboard.press("Enter")
     assert tab.page.evaluate("document.activeElement.id") == "question"

@@ -164,7 +164,7 @@ def test_what_was_kept_follows_budget_layers_and_policy(tab: Tab, files: list[Pa
     assert "before" in shares
     assert "after" in shares
     tab.page.locator("#layer-group").fill("1")
-    assert tab.page.inner_text(".layers output") != "all layers"
+    assert tab.page.inner_text(".layers output") != "All layers"
 
 
 def test_two_settings_side_by_side(tab: Tab, files: list[Path]) -> None:
@@ -191,6 +191,7 @@ def test_a_copied_link_asks_the_same_again(
     tab.page.click("#share-open")
     link = tab.page.inner_text("[data-form=Link] pre")
     with opened(browser, served.address, link.removeprefix(served.address)) as other:
+        other.stored(3)
         assert other.names() == ["a.png", "b.png", "c.png"]
         other.page.click("#go")
         other.done(60)
