@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from service import (
+    access,
     ask,
     asks,
     chat,
@@ -41,10 +42,11 @@ ROUTERS = (
 
 def create_app(settings: Settings) -> FastAPI:
     """Make the gateway of these settings."""
+    metrics = Metrics()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-        async with opened(settings, Metrics()) as desk:
+        async with opened(settings, metrics) as desk:
             app.state.desk = desk
             yield
 
@@ -56,6 +58,7 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
     )
     app.add_middleware(refusals.DeclaredSize, limit=settings.max_body_bytes)
+    app.add_middleware(access.Access, metrics=metrics)
     refusals.install(app)
     for router in ROUTERS:
         # Not the app's own limit: that one answers before our middleware, and in plain text.

@@ -81,8 +81,15 @@ ASK_BODY: dict[str, Any] = {
     },
 }
 EVENT_STREAM: dict[str, Any] = {
-    "schema": {"type": "string"},
-    "example": 'event: token\ndata: {"text":"2"}\nid: ask_…/1-0\n\n',
+    "schema": {
+        "type": "object",
+        "required": ["data"],
+        "properties": {
+            "event": {"type": "string", "description": "`token`, `done` or `failed`."},
+            "id": {"type": "string", "description": "Send it as `Last-Event-ID` to go on."},
+            "data": {"type": "string", "description": "JSON: a text, the answer or a problem."},
+        },
+    },
 }
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -107,9 +108,19 @@ async def on_http(request: Request, error: Exception) -> Response:
     """Answer what Starlette raises: unknown route, method, body limit."""
     assert isinstance(error, HTTPException)
     code = STATUS_CODES.get(error.status_code, "bad_request")
-    headers = {k: v for k, v in (error.headers or {}).items() if k.lower() == "allow"}
+    headers = {"Allow": ", ".join(allowed(request))} if code == "method_not_allowed" else None
     problem = Problem(code, HTTP_DETAILS.get(code, "Refused."), headers=headers)
     return told(request.url.path, problem)
+
+
+def allowed(request: Request) -> list[str]:
+    """Every method of this path; Starlette names those of one route only."""
+    methods: set[str] = set()
+    for route in iter_route_contexts(request.app.routes):
+        pattern = getattr(route, "path_regex", None)
+        if pattern is not None and pattern.match(request.scope["path"]):
+            methods |= set(getattr(route, "methods", None) or ())
+    return sorted(methods)
 
 
 async def on_store(request: Request, error: Exception) -> Response:

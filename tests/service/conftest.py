@@ -1,5 +1,6 @@
 """What the gateway's tests share: a real Redis, the real app over HTTP, a scripted worker."""
 
+import logging
 from collections.abc import Iterator
 
 import httpx
@@ -24,7 +25,8 @@ def settings_for(server: RedisServer, **fields: object) -> Settings:
 def logs() -> None:
     # structlog's default for errors prints every local variable, which takes seconds.
     structlog.configure(
-        processors=[structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        processors=[structlog.processors.format_exc_info, structlog.processors.JSONRenderer()],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
     )
 
 
