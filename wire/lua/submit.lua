@@ -50,8 +50,12 @@ if pace > 0 then
     end
   end
   wait = math.max(0, ahead + 1 - math.max(0, slots - running)) * pace
-  local most = math.min(max_wait, deadline - now)
-  if wait > most then return {'refused', 'wait_too_long', tostring(wait - most)} end
+  -- Whoever would be claimed too late to finish must not be let in: under steady overload every
+  -- ask would be (goodput fell to a tenth of capacity). The mean varies, hence the margins.
+  local most = math.min(max_wait, deadline - now - 1.5 * service)
+  if wait > 0 and 1.2 * wait > most then
+    return {'refused', 'wait_too_long', tostring(math.max(pace, 1.2 * wait - most))}
+  end
 end
 
 local order = redis.call('INCR', ns .. 'order')

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -74,7 +75,12 @@ def main() -> int:
         measure = Measure(0.02 if said.short else said.scale, Path(folder), said.lease)
         for name in said.scenes or SCENES:
             began = time.monotonic()
-            outcomes.append(SCENES[name](measure))
+            try:
+                outcomes.append(SCENES[name](measure))
+            except Exception as error:  # one scene must not take the others' figures with it
+                words = traceback.format_exc()
+                print(words, file=sys.stderr)
+                outcomes.append(Outcome(name, "", False, {}, notes=[repr(error)[:300]]))
             print(f"{line(outcomes[-1])}  ({time.monotonic() - began:.0f} s)", flush=True)
     said.out.parent.mkdir(parents=True, exist_ok=True)
     report = {

@@ -88,12 +88,12 @@ def overload(measure: Measure) -> Outcome:
         workers=1,
         gateways=1,
         concurrency=4,
-        step_ms=100,
+        step_ms=300,
         lease_seconds=measure.lease_seconds,
         gateway={"MYOPIA_API_KEYS_FILE": path},
     )
     capacity = plan.concurrency / (STEPS * plan.step_ms / 1000)
-    seconds = measure.seconds(120, 8)
+    seconds = measure.seconds(120, 12)
     with staged(plan, measure.folder / "overload") as stage:
         url = stage.gateways[0].url
         heavy, light = HttpAsker(url, secrets["heavy"]), HttpAsker(url, secrets["light"])
@@ -104,7 +104,7 @@ def overload(measure: Measure) -> Outcome:
                 await alone.ask(new_question(STEPS))
             asking = True
             before = sum(map(resident_mib, processes(stage).values()))
-            pushing = asyncio.create_task(Crowd(heavy, 10 * capacity, 4).push(seconds))
+            pushing = asyncio.create_task(Crowd(heavy, 10 * capacity, 8).push(seconds))
             beside = asyncio.create_task(light.keep_asking(lambda: asking, STEPS, 0.2))
             began = time.monotonic()
             await pushing
@@ -140,6 +140,7 @@ def overload(measure: Measure) -> Outcome:
             "capacity_per_s": round(capacity, 1),
             "offered_per_s": round(len(heavy.replies) / seconds, 1),
             "goodput_share": round(goodput, 3),
+            "expired": sum(r.status == 504 for r in heavy.replies),
             "refused": len(refusals),
             "refusal_p50_ms": round(1000 * percentile(refusals, 0.5), 1),
             "refusal_p99_ms": round(1000 * refusal, 1),

@@ -70,6 +70,10 @@ class Gateway:
             self.process.wait()
             self.process = None
 
+    @property
+    def is_alive(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
     def is_ready(self) -> bool:
         try:
             return httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200
@@ -125,7 +129,8 @@ class Stage:
         wait_for(lambda: len(heart.live().cards) == len(self.workers), 90, "workers")
         store.close()
         for gateway in self.gateways:
-            wait_for(gateway.is_ready, 60, gateway.log.read_text()[-2000:])
+            wait_for(lambda one=gateway: one.is_ready() or not one.is_alive, 60, "a gateway")
+            assert gateway.is_alive, gateway.log.read_text()[-2000:]
         self._watcher.start()
 
     def kill_worker(self, worker: WorkerProcess | None = None) -> None:
