@@ -122,6 +122,17 @@ def test_redis_has_two_roles(overlay: str) -> None:
         assert option(words, "requirepass") == "$(REDISCLI_AUTH)"
 
 
+@EACH
+def test_redis_is_allowed_more_than_its_data(overlay: str) -> None:
+    """Rewriting the append-only file copies pages, and the file may be twice the data."""
+    redis = main_container(overlay, "StatefulSet", "redis")
+    data = int(str(environment(overlay, redis)["MAXMEMORY"]).removesuffix("gb"))
+    assert int(redis["resources"]["limits"]["memory"].removesuffix("Gi")) >= 1.5 * data
+    (claim,) = named(overlay, "StatefulSet", "redis")["spec"]["volumeClaimTemplates"]
+    size = claim["spec"]["resources"]["requests"]["storage"]
+    assert int(size.removesuffix("Gi")) >= 3 * data
+
+
 def test_busy_workers_are_not_scaled_away() -> None:
     scaled = named("gpu-keda", "ScaledObject", "worker")["spec"]
     assert [t["type"] for t in scaled["triggers"]] == ["prometheus"]
