@@ -44,6 +44,7 @@ class _Choice:
     bins: int
 
 
+@torch.no_grad()
 def prune_row(
     layers: Sequence[tuple[torch.Tensor, torch.Tensor]],
     observer: Observer,

@@ -129,7 +129,7 @@ def test_beams_of_a_padded_batch_with_several_pictures(model: Any) -> None:
         assert torch.equal(together[row, -5:], alone[0, -5:])
 
 
-def test_a_batch_of_one_row_per_policy_equals_each_alone(model: Any) -> None:
+def test_policies_mixed_in_one_batch_equal_each_alone(model: Any) -> None:
     rows = [[(28, 28), (28, 56)], [(56, 56), (28, 28), (30, 40)], [(50, 40)]]
     shapes = [rows[i % 3] for i in range(len(POLICIES))]
     inputs = small_inputs(*shapes)
@@ -194,6 +194,25 @@ def test_adjacent_images_are_told_apart(model: Any) -> None:
     first, second = cache.layouts[0].spans
     assert first.stop == second.start
     assert first.length + second.length == int((ids == 5).sum())
+
+
+def test_slivers_whose_tiles_are_cut_away(model: Any) -> None:
+    for sizes in ([(2, 300), (28, 28)], [(300, 2), (1, 1)]):
+        inputs = small_inputs(sizes)
+        cache = MyopiaCache(model, checks.PRUNING)
+        greedy(model, inputs, cache, steps=3)
+        spans = cache.layouts[0].spans
+        assert sum(span.length for span in spans) == int((inputs["input_ids"] == 5).sum())
+        for positions in cache.kept_positions():
+            kept = set(positions[0].tolist())
+            assert all(kept & set(range(span.start, span.stop)) for span in spans)
+
+
+def test_nothing_of_a_graph_is_kept_where_gradients_are_on(model: Any) -> None:
+    cache = MyopiaCache(model, checks.PRUNING)
+    with torch.enable_grad():
+        model(**checks.ONE, past_key_values=cache)
+    assert not any(layer.keys.requires_grad for layer in cache.parts if layer.keys is not None)
 
 
 class TestRefusals:

@@ -1,9 +1,11 @@
 """One list of demands that every policy meets, and how their knobs are refused."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from myopia import budget
 from myopia.errors import BadRequest
@@ -11,6 +13,7 @@ from myopia.evidence import Needs
 from myopia.layout import Layout
 from myopia.params import Pruning
 from myopia.policies import POLICIES, needs_of
+from myopia.presets import PRESETS, preset
 from myopia.pruning import prune_row
 from tests.myopia.rows import Row, make_layout, make_row
 from wire.pruning import PolicyName
@@ -191,3 +194,28 @@ def test_nothing_is_seen_that_is_not_needed() -> None:
     for name in ("full", "random", "uniform", "streaming"):
         needs = needs_of(Pruning(policy=name))
         assert needs == Needs()
+
+
+def test_presets_are_knobs_that_pass_the_checks() -> None:
+    assert preset("default") == Pruning()
+    assert preset("paper").bin_mode == "paper"
+    for pruning in PRESETS.values():
+        budget.check(pruning, LAYOUT)
+    with pytest.raises(BadRequest, match="default, paper"):
+        preset("best")
+
+
+@settings(max_examples=30, deadline=None)
+@given(columns=st.floats(1e-3, 1e3), text=st.floats(1e-3, 1e3), alpha=st.floats(0, 1))
+def test_policies_scores_of_myopia_do_not_depend_on_the_scale_of_either_part(
+    columns: float, text: float, alpha: float
+) -> None:
+    pruning = Pruning(alpha=alpha)
+    seen = ROW.observed(Pruning()).evidence(0)
+    assert seen.columns is not None
+    assert seen.text is not None
+    scaled = replace(seen, columns=seen.columns * columns, text=seen.text * text)
+    policy = POLICIES["myopia"]
+    torch.testing.assert_close(
+        policy.score(scaled, LAYOUT, pruning), policy.score(seen, LAYOUT, pruning)
+    )

@@ -1,0 +1,41 @@
+"""The fused kernels in Triton's interpreter on a CPU, where Triton is installed."""
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+PROGRAM = """
+import torch
+from myopia.columns import column_sums
+from myopia.columns_triton import column_sums_triton
+
+for query_heads, heads, width, first, stored, every in (
+    (4, 2, 64, 10, 150, 3), (4, 4, 80, 0, 130, 1), (2, 1, 128, 100, 141, 1),
+):
+    torch.manual_seed(0)
+    rows = torch.arange(first, stored)[::every]
+    query, key = torch.randn(query_heads, len(rows), width), torch.randn(heads, stored, width)
+    weights = torch.rand(len(rows)) + 0.5
+    wanted = column_sums(query, key, rows, weights, width**-0.5)
+    found = column_sums_triton(query, key, rows, weights, width**-0.5, None)
+    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
+print("equal")
+"""
+
+
+@pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed (CPU wheels)")
+def test_the_kernels_equal_the_exact_sum_in_the_interpreter() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        env={**os.environ, "TRITON_INTERPRET": "1"},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert done.stdout.strip() == "equal", done.stderr[-2000:]
