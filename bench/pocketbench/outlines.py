@@ -1,4 +1,4 @@
-"""Outlines of the eight shapes as polygons, and of the ten digits as pen strokes.
+"""Outlines of the eight shapes as polygons.
 
 Unit coordinates, y down, the figure within [-1, 1]. Knows no colours and no pixels.
 """
@@ -7,28 +7,6 @@ import math
 
 Point = tuple[float, float]
 SHAPES = ("circle", "square", "triangle", "star", "cross", "ring", "diamond", "heart")
-
-# Pen strokes in a box of 2 by 3 (x 0..2, y 0..3), as one writes with a marker.
-_PEN: dict[str, tuple[tuple[Point, ...], ...]] = {
-    "0": (((1, 0), (0.2, 0.7), (0.2, 2.3), (1, 3), (1.8, 2.3), (1.8, 0.7), (1, 0)),),
-    "1": (((0.4, 0.7), (1.1, 0), (1.1, 3)), ((0.4, 3), (1.8, 3))),
-    "2": (((0.2, 0.7), (0.7, 0), (1.5, 0), (1.8, 0.8), (0.2, 3), (1.9, 3)),),
-    "3": (((0.2, 0.2), (1.4, 0), (1.8, 0.8), (0.9, 1.4), (1.8, 2.1), (1.4, 3), (0.2, 2.8)),),
-    "4": (((1.3, 3), (1.3, 0), (0.1, 2.0), (1.9, 2.0)),),
-    "5": (((1.7, 0), (0.4, 0), (0.3, 1.3), (1.3, 1.2), (1.8, 2.0), (1.3, 3), (0.2, 2.8)),),
-    "6": (((1.6, 0.1), (0.6, 0.9), (0.2, 2.2), (0.9, 3), (1.7, 2.3), (1.1, 1.5), (0.3, 2.0)),),
-    "7": (((0.1, 0), (1.8, 0), (0.8, 3)),),
-    "8": (
-        ((1, 1.4), (0.3, 0.7), (1, 0), (1.7, 0.7), (1, 1.4)),
-        ((1, 1.4), (0.2, 2.2), (1, 3), (1.8, 2.2), (1, 1.4)),
-    ),
-    "9": (((1.7, 1.0), (0.9, 1.5), (0.3, 0.7), (1.1, 0), (1.8, 0.8), (1.4, 2.2), (0.4, 3)),),
-}
-
-
-def pen_strokes(digit: str) -> list[list[Point]]:
-    """Polylines of one digit, centred, its height from -1 to 1."""
-    return [[((x - 1) / 1.5, (y - 1.5) / 1.5) for x, y in stroke] for stroke in _PEN[digit]]
 
 
 def polygon(shape: str) -> list[Point]:

@@ -1,0 +1,1 @@
+"""A plugin for lmms-eval: `LMMS_EVAL_PLUGINS=bench.lmms python -m lmms_eval --model myopia …`."""
