@@ -63,6 +63,7 @@ def create_app(settings: Settings) -> FastAPI:
     for router in ROUTERS:
         # Not the app's own limit: that one answers before our middleware, and in plain text.
         app.include_router(router, max_body_size=settings.max_body_bytes)
+    app.webhooks.post("ask-ended", operation_id="ask_ended", tags=["asks"])(openapi.ask_ended)
     _complete_document(app)
     return app
 

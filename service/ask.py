@@ -22,7 +22,7 @@ from service.prefer import Preference, preference
 from service.prepare import prepare
 from service.problems import from_failed
 from service.refusals import HUNG_UP
-from service.schema import AskState
+from service.schema import AskState, answer_of
 from wire.messages import Done, Failed, Timings
 
 router = APIRouter(tags=["asks"], dependencies=[Depends(may("ask"))])
@@ -37,6 +37,9 @@ async def ask(request: Request, desk: TheDesk, key: TheCaller) -> Response:
         ask_id = await idempotency.bind(desk, wanted, request.headers.get("idempotency-key"))
         wanted = replace(wanted, ask=wanted.ask.model_copy(update={"ask_id": ask_id}))
         entry = await dispatch.enter(desk, wanted)
+    if wanted.webhook_url is not None:
+        ending = entry.stored.done if entry.stored else None
+        await desk.webhooks.keep(entry.ask_id, wanted.webhook_url, ending)
     wishes = preference(request.headers.get("prefer"))
     if streams:
         following = dispatch.follow(desk, entry, resume_place(request, entry))
@@ -104,7 +107,7 @@ def respond(ending: Done | Failed, ask_id: str, entry: Entry, came_at: float) ->
     """One ending as the whole answer; raises the Problem of a bad one."""
     if isinstance(ending, Failed):
         raise from_failed(ending, ask_id)
-    answer = events.answer_of(ending, ask_id)
+    answer = answer_of(ending, ask_id)
     total_ms = (time.perf_counter() - came_at) * 1000
     headers = {**headers_of(entry), "Server-Timing": server_timing(answer.timings, total_ms)}
     return JSONResponse(answer.model_dump(mode="json"), headers=headers)

@@ -17,7 +17,7 @@ from service.desk import Desk
 from service.dispatch import Events
 from service.openapi import EVENTS_DOCUMENT, problem_responses
 from service.problems import Problem, from_failed
-from service.schema import AskPage, AskState, AskSummary, ProblemBody
+from service.schema import AskPage, AskState, AskSummary, ProblemBody, answer_of
 from wire.mailbox import FROM_START
 from wire.messages import Failed
 from wire.records import OPEN, Record, State
@@ -80,7 +80,7 @@ async def state_of(desk: Desk, record: Record) -> AskState:
     if isinstance(ending, Failed):
         problem = from_failed(ending, record.ask_id)
         return AskState(**summary, error=ProblemBody.model_validate(problem.body()))
-    return AskState(**summary, answer=events.answer_of(ending, record.ask_id))
+    return AskState(**summary, answer=answer_of(ending, record.ask_id))
 
 
 def summary_of(record: Record) -> AskSummary:

@@ -20,6 +20,7 @@ from service.pace import Pace
 from service.problems import Problem
 from service.settings import Settings
 from service.shelf import Shelf
+from service.webhooks import Webhooks
 from wire.answers import AsyncAnswers
 from wire.errors import StoreUnavailable
 from wire.ledger import AsyncLedger
@@ -45,6 +46,7 @@ class Desk:
         self.queue = Queue(settings)
         self.shelf = Shelf(self.store, self.mailbox)
         self.fetcher = Fetcher(settings)
+        self.webhooks = Webhooks(self.store, self.mailbox, self.ledger, settings)
         self.pace = Pace(self.store)
         self.keys = Keys(settings.api_keys_file) if settings.api_keys_file else None
         self.decoding = CapacityLimiter(settings.decode_threads)
@@ -129,13 +131,25 @@ class Desk:
 
 @asynccontextmanager
 async def opened(settings: Settings, metrics: Metrics) -> AsyncGenerator[Desk]:
-    """A desk with its reaper running, closed at the end."""
+    """A desk with its rounds running, closed at the end."""
     desk = Desk(settings, metrics)
-    reaping = asyncio.create_task(desk.reap_forever(), name="reaper")
+    rounds = [
+        asyncio.create_task(desk.reap_forever(), name="reaper"),
+        asyncio.create_task(desk.webhooks.deliver_forever(), name="webhooks"),
+    ]
+    for task in rounds:
+        task.add_done_callback(_round_done)
     try:
         yield desk
     finally:
-        reaping.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await reaping
+        for task in rounds:
+            task.cancel()
+        await asyncio.wait(rounds)
         await desk.close()
+
+
+def _round_done(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        log.critical(
+            "a round of this gateway ended", round=task.get_name(), exc_info=task.exception()
+        )

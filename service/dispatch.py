@@ -39,6 +39,7 @@ class Wanted:
     tenant: str = ""
     cache: CacheMode = "use"
     max_open: int | None = None
+    webhook_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,26 +13,11 @@ from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 
 from service.dispatch import Events
 from service.problems import Problem, from_failed
-from service.schema import Answer
+from service.schema import answer_of
 from wire.errors import AskLost, StoreUnavailable
 from wire.messages import Done, Failed, Token
 
 EVENT_ID = re.compile(r"(?:(?P<ask_id>ask_[0-9A-Za-z_-]{8,64})/)?(?P<place>\d{1,20}-\d{1,20})")
-
-
-def answer_of(done: Done, ask_id: str) -> Answer:
-    """The answer that HTTP shows of a good ending."""
-    return Answer(
-        id=ask_id,
-        model=done.model,
-        answer=done.answer,
-        finish_reason=done.finish_reason,
-        usage=done.usage,
-        cache=done.cache,
-        timings=done.timings,
-        warnings=done.warnings,
-        explain=done.explain,
-    )
 
 
 def resumed_from(last_event_id: str | None) -> tuple[str | None, str] | None:

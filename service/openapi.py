@@ -3,7 +3,9 @@
 `POST /v1/ask` takes two content types, which FastAPI cannot declare from a signature.
 """
 
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import BaseModel
 
 from service.chat_schema import ChatBody
 from service.problems import KINDS, MEDIA_TYPE
@@ -50,6 +52,22 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
         schemas.update(schema.pop("$defs", {}))
         schemas[model.__name__] = schema
     return document
+
+
+class AskEnded(BaseModel):
+    """What a webhook tells: `data` is the answer, or the problem."""
+
+    type: Literal["ask.done", "ask.failed"]
+    timestamp: str
+    data: Answer | ProblemBody
+
+
+def ask_ended(body: AskEnded) -> None:
+    """Tell an asker's own server how an ask ended.
+
+    Signed as Standard Webhooks says (`webhook-id`, `webhook-timestamp`, `webhook-signature`),
+    sent at least once, for a day; any 2xx is an acceptance, 410 a refusal for ever.
+    """
 
 
 ASK_BODY: dict[str, Any] = {

@@ -48,11 +48,15 @@ async def prepare(request: Request, desk: Desk, key: Key) -> tuple[Wanted, bool]
     incoming = await intake.read(request, settings)
     params = incoming.params
     deadline = time.time() + timeout_seconds(params.timeout_seconds, settings)
+    if params.webhook_url is not None:
+        desk.webhooks.check(params.webhook_url)
     gathered = await gather(desk, key, [("user", [*incoming.items, incoming.question])])
     await check_costs(desk, gathered.sizes, params.tiles)
     message = build(gathered.turns, params, deadline, trace_of(request))
     mode = cache_mode(params.cache, request.headers.get("cache-control"))
-    wanted = Wanted(message, gathered.pictures, key.owner, mode, key.max_open_asks)
+    wanted = Wanted(
+        message, gathered.pictures, key.owner, mode, key.max_open_asks, params.webhook_url
+    )
     return wanted, params.stream or wants_events(request)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from wire.messages import CacheUse, Timings, Usage
+from wire.messages import CacheUse, Done, Timings, Usage
 from wire.pruning import Generation, Params, Pruning, Tiles
 
 OptionText = Annotated[str, Field(min_length=1, max_length=500)]
@@ -58,6 +58,12 @@ class AskParams(Params):
     timeout_seconds: float | None = Field(
         None, gt=0, description="Time from now after which nobody waits any more."
     )
+    webhook_url: str | None = Field(
+        None,
+        min_length=1,
+        max_length=2048,
+        description="Told how the ask ended, signed as Standard Webhooks says; off by default.",
+    )
 
 
 class AskBody(AskParams):
@@ -83,6 +89,21 @@ class Answer(Params):
         (), description="What may have made the answer worse, e.g. words the model does not know."
     )
     explain: dict[str, Any] | None = None
+
+
+def answer_of(done: Done, ask_id: str) -> Answer:
+    """The answer that HTTP shows of a good ending."""
+    return Answer(
+        id=ask_id,
+        model=done.model,
+        answer=done.answer,
+        finish_reason=done.finish_reason,
+        usage=done.usage,
+        cache=done.cache,
+        timings=done.timings,
+        warnings=done.warnings,
+        explain=done.explain,
+    )
 
 
 class ProblemBody(Params):

@@ -4,10 +4,11 @@ Every name carries its unit. Limits refuse an ask; they never change it. Nothing
 model: how many tokens a picture costs is told by the workers.
 """
 
+import base64
 import ipaddress
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr, field_validator
 
 from wire.settings import WireSettings
 
@@ -50,6 +51,15 @@ class Settings(WireSettings):
     fetch_timeout_seconds: float = Field(10, gt=0, description="For all pictures of one ask.")
     fetch_max_pictures: int = Field(16, ge=0)
 
+    webhook_secret: SecretStr | None = Field(
+        None, description="`whsec_` and base64 of 24 to 64 bytes; webhooks are off without it."
+    )
+    webhook_hosts: tuple[str, ...] = Field(
+        (), description="Hosts that may be told, as JSON: names, `.below.org`, or `*`."
+    )
+    webhook_plain_http: bool = False
+    webhook_private_networks: bool = False
+
     default_timeout_seconds: float = Field(60, gt=0)
     max_timeout_seconds: float = Field(600, gt=0)
     max_queued_asks: int = Field(1000, ge=1, description="Asks that may wait for a worker.")
@@ -60,6 +70,18 @@ class Settings(WireSettings):
     ping_seconds: float = Field(15, gt=0, description="Silence after which a stream pings.")
     drain_seconds: int = Field(30, ge=0, description="How long running asks may end at stop.")
     log_json: bool = True
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _is_secret(cls, secret: SecretStr | None) -> SecretStr | None:
+        text = secret.get_secret_value() if secret else "whsec_" + "A" * 32
+        try:
+            size = len(base64.b64decode(text.removeprefix("whsec_"), validate=True))
+        except ValueError:
+            size = 0
+        if not text.startswith("whsec_") or not 24 <= size <= 64:
+            raise ValueError("must be whsec_ and base64 of 24 to 64 bytes")
+        return secret
 
     @property
     def listens_locally(self) -> bool:
