@@ -14,20 +14,20 @@ from pocket.questions.wordings import word
 from pocket.words import NAMES
 
 WEIGHTS = {
-    "find": 0.16,
-    "find color": 0.05,
-    "find shape": 0.05,
-    "find digit": 0.1,
-    "color": 0.08,
-    "shape": 0.09,
-    "digit": 0.1,
-    "exist": 0.08,
-    "exist any": 0.06,
-    "count": 0.09,
-    "describe": 0.08,
-    "needle": 0.16,
-    "change": 0.2,
-    "move": 0.16,
+    "find": 0.18,
+    "find color": 0.06,
+    "find shape": 0.06,
+    "find digit": 0.12,
+    "color": 0.09,
+    "shape": 0.1,
+    "digit": 0.11,
+    "exist": 0.15,
+    "exist any": 0.08,
+    "count": 0.08,
+    "describe": 0.06,
+    "needle": 0.13,
+    "change": 0.06,
+    "move": 0.05,
 }
 FLIP = {"left": "right", "right": "left", "up": "down", "down": "up"}
 HIGHEST_NUMBER = 12
