@@ -18,8 +18,8 @@ def kill_one_by_one(measure: Measure) -> Outcome:
     books = Books()
     plan = Plan(lease_seconds=measure.lease_seconds)
     with staged(plan, measure.folder / "kill_one") as stage:
-        calm = measure.seconds(10, 3)
-        began = asyncio.run(_under_kills(stage, books, calm, measure.seconds(300, 12)))
+        calm = measure.seconds(10, 2)
+        began = asyncio.run(_under_kills(stage, books, calm, measure.seconds(300, 8)))
         verdict = books.close(stage.settings)
     usual = percentile(books.took(until=began), 0.5)
     extra = percentile(books.took(since=began), 0.99) - usual
