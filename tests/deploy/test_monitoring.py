@@ -70,7 +70,7 @@ def test_the_dashboard_shows_what_was_promised() -> None:
     for metric in (
         "myopia_request_queue_time_seconds_bucket",
         "myopia_generation_tokens_total",
-        "myopia_kv_budget_ratio_bucket",
+        "myopia_kv_budget_ratio_sum",
         "myopia_kv_tokens_kept_total",
         "myopia_result_cache_total",
         "myopia_ledger_imbalance",
