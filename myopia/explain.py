@@ -70,7 +70,7 @@ def explain(
     prompt = build_prompt(checkpoint, request)
     vision, model = Vision(checkpoint, FEATURE_BYTES), checkpoint.model
     with torch.inference_mode():
-        features = [vision.look(picture, prompt.tiles)[0] for picture in pictures]
+        features = vision.look(pictures, prompt.tiles)
         cache = MyopiaCache.for_rows(model, [RowPrompt(0, prompt.layout)], pruning, explain=True)
         ids = torch.tensor([prompt.ids], device=checkpoint.device)
         found: Any = model.generate(  # type: ignore[misc]

@@ -7,7 +7,7 @@ before. Nothing here knows slots or other rows.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
@@ -22,6 +22,10 @@ from myopia.prefixes import Prefixes, prefix_key
 from myopia.pruning import Survivors, prune_row
 from myopia.row import Row
 from myopia.vision import Vision
+
+# Pictures that go through the vision tower in one call. The pocket's take 25.8 ms each alone, 12.6
+# by four, 9.6 by eight, 9.5 by sixteen (one busy core): more only makes a piece of work longer.
+PICTURES_TOGETHER = 8
 
 
 class Reader:
@@ -73,10 +77,8 @@ class Reader:
                 self._compress(row, row.compression)
             return False
         start, stop = row.read, self._stop_of(row)
-        for number in pictures_between(row.prompt, start, stop):
-            if number not in row.features:
-                self._look(row, number)
-                return False
+        if self._look(row, pictures_between(row.prompt, start, stop)):
+            return False
         with _timed(row, "prefill_ms"):
             self._read(row, start, stop)
         if stop < row.prompt.layout.length:
@@ -91,10 +93,22 @@ class Reader:
         bound = row.prompt.prefix if row.read < row.prompt.prefix else row.prompt.layout.length
         return min(row.read + self.piece_tokens, bound)
 
-    def _look(self, row: Row, number: int) -> None:
+    def _look(self, row: Row, numbers: Sequence[int]) -> bool:
+        """Get the features of those pictures; whether that took work worth a piece."""
+        missing = [number for number in numbers if number not in row.features]
+        for number in missing:
+            found = self.vision.known(row.pictures[number], row.prompt.tiles)
+            if found is not None:
+                row.features[number] = found
+                row.cache.features += 1
+        unknown = [number for number in missing if number not in row.features]
+        if not unknown:
+            return False
         with _timed(row, "vision_ms"):
-            row.features[number], cached = self.vision.look(row.pictures[number], row.prompt.tiles)
-            row.cache.features += int(cached)
+            now = unknown[:PICTURES_TOGETHER]
+            features = self.vision.look([row.pictures[one] for one in now], row.prompt.tiles)
+            row.features.update(zip(now, features, strict=True))
+        return True
 
     def _read(self, row: Row, start: int, stop: int) -> None:
         prompt = row.prompt

@@ -3,6 +3,8 @@
 Nothing here knows questions, policies or batches.
 """
 
+from collections.abc import Sequence
+
 import torch
 
 from myopia.loading import Checkpoint
@@ -20,27 +22,31 @@ class Vision:
         self.checkpoint = checkpoint
         self.cache: ByteLru[tuple[str, TilesUsed], Features] = ByteLru(cache_bytes)
 
-    def look(self, picture: Picture, tiles: TilesUsed) -> tuple[Features, bool]:
-        """Features of one picture, and whether they were cached."""
+    def known(self, picture: Picture, tiles: TilesUsed) -> Features | None:
+        """Features of a picture that was computed before."""
         found = self.cache.get((picture.digest, tiles))
         if found is None and tiles == "base" and (picture.digest, "max") in self.cache:
             whole = self.cache.get((picture.digest, "max"))
             assert whole is not None  # the base tile comes first in the packed features
             found = whole[: self.checkpoint.tiling.side**2]
-        if found is not None:
-            return found, True
-        features = self._compute(picture, tiles)
-        size = features.numel() * features.element_size()
-        self.cache.put((picture.digest, tiles), features, size)
-        return features, False
+        return found
 
-    def _compute(self, picture: Picture, tiles: TilesUsed) -> Features:
+    def look(self, pictures: Sequence[Picture], tiles: TilesUsed) -> list[Features]:
+        """Features of each picture, computed together and kept."""
+        features = self._compute(pictures, tiles)
+        for picture, one in zip(pictures, features, strict=True):
+            self.cache.put((picture.digest, tiles), one, one.numel() * one.element_size())
+        return features
+
+    def _compute(self, pictures: Sequence[Picture], tiles: TilesUsed) -> list[Features]:
         model = self.checkpoint.model
-        pixels = self.checkpoint.image_processor([picture.image], return_tensors="pt")
+        pixels = self.checkpoint.image_processor(
+            [picture.image for picture in pictures], return_tensors="pt"
+        )
         values = pixels["pixel_values"].to(self.checkpoint.device, self.checkpoint.dtype)
         if tiles == "max":
             packed = model.get_image_features(values, pixels["image_sizes"]).pooler_output
-            return torch.as_tensor(packed[0])
+            return [torch.as_tensor(one) for one in packed]
         config = model.config
         hidden = model.model.vision_tower(values[:, 0], output_hidden_states=True).hidden_states
         layers = config.vision_feature_layer
@@ -49,4 +55,5 @@ class Vision:
             if isinstance(layers, int)
             else torch.cat([hidden[layer] for layer in layers], dim=-1)
         )
-        return torch.as_tensor(model.model.multi_modal_projector(chosen[:, 1:])[0])
+        # Clones: a view would keep all pictures' features as long as one of them is kept.
+        return [one.clone() for one in model.model.multi_modal_projector(chosen[:, 1:])]

@@ -46,7 +46,7 @@ def read_prefix(checkpoint: Checkpoint, engine: Engine) -> tuple[Workspace, Any]
     """A workspace that holds the prefix of `question`, and its row."""
     engine.add(question("ask_row", "what colour"))
     row = engine._waiting["ask_row"]
-    features = [engine.vision.look(one, row.prompt.tiles)[0] for one in row.pictures]
+    features = engine.vision.look(row.pictures, row.prompt.tiles)
     space = Workspace(checkpoint)
     space.reserve(row.prompt.layout.length)
     read_piece(space, row.prompt, (0, row.prompt.prefix), features.__getitem__, None)
