@@ -35,9 +35,12 @@ class Hidden:
         kept, length = self.kept[module.layer_idx], self.layout.length
         heads, stored, rows = key.shape[1], key.shape[2], query.shape[2]
         bias = torch.full((heads, rows, stored), -torch.inf)
+        key, value = key.clone(), value.clone()
         for head in range(heads):
             own = kept.positions[head % kept.positions.shape[0], kept.bins :]
             bias[head, :, own] = 0
+            key[0, head, own] = kept.keys[head, kept.bins :]  # `look-m` merges into them
+            value[0, head, own] = kept.values[head, kept.bins :]
         for row in range(rows):
             bias[:, row, length : stored - rows + row + 1] = 0
         counts = torch.zeros(heads, 1, kept.bins)

@@ -49,7 +49,7 @@ knobs = st.builds(
 )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(layout=layouts(), pruning=st.one_of(prunings, knobs))
 def test_tokens_and_bytes_stay_within_the_budget(layout: Layout, pruning: Pruning) -> None:
     row = make_row(layout, layers=2)
@@ -77,7 +77,7 @@ def test_tokens_and_bytes_stay_within_the_budget(layout: Layout, pruning: Prunin
     assert size == sum(s.keys.shape[1] for s in found) * 2 * 2 * 16 * 4
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(layout=layouts(), pruning=knobs)
 def test_bins_hold_every_pruned_token_once(layout: Layout, pruning: Pruning) -> None:
     assume(pruning.bin_mode == "mass")
@@ -91,7 +91,7 @@ def test_bins_hold_every_pruned_token_once(layout: Layout, pruning: Pruning) -> 
             assert float(survivors.bias[:, survivors.bins :].abs().sum()) == 0
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     wishes=st.lists(st.floats(0, 1e6), min_size=1, max_size=12),
     total=st.integers(0, 400),

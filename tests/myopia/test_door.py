@@ -41,23 +41,32 @@ def test_the_first_token_is_that_of_the_full_cache_at_any_budget(any_model: Any)
         torch.testing.assert_close(greedy(any_model, checks.ONE, cache, steps=1)[1], stock)
 
 
+PRUNINGS = [
+    Pruning(budget=0.2),
+    Pruning(budget=0.2, bin_mode="off"),
+    Pruning(budget=0.4, bin_mode="paper"),
+    Pruning(budget=0.4, head_mode="wise"),
+    Pruning(budget=0.3, layer_budgets="pyramid"),
+    Pruning(policy="prefixkv", budget=0.3),
+    Pruning(policy="vl-cache", budget=0.2, head_mode="wise"),
+    Pruning(policy="look-m", budget=0.2, merge="weighted"),
+    Pruning(policy="streaming", budget=0.1),
+]
+
+
 @pytest.mark.parametrize(
     "pruning",
-    [
-        Pruning(budget=0.2),
-        Pruning(budget=0.2, bin_mode="off"),
-        Pruning(budget=0.4, bin_mode="paper"),
-        Pruning(budget=0.4, head_mode="wise"),
-        Pruning(budget=0.3, layer_budgets="pyramid"),
-        Pruning(policy="prefixkv", budget=0.3),
-        Pruning(policy="vl-cache", budget=0.2, head_mode="wise"),
-        Pruning(policy="streaming", budget=0.1),
-    ],
+    PRUNINGS,
     ids=lambda p: f"{p.policy}-{p.bin_mode}-{p.head_mode}-{p.layer_budgets}",
 )
-def test_pruned_equals_hidden(any_model: Any, pruning: Pruning) -> None:
-    checks.check_decoding(any_model, pruning)
-    checks.check_several_at_once(any_model, pruning)
+def test_pruned_equals_hidden(model: Any, pruning: Pruning) -> None:
+    checks.check_decoding(model, pruning)
+    checks.check_several_at_once(model, pruning)
+
+
+def test_pruned_equals_hidden_for_every_text_model(any_model: Any) -> None:
+    checks.check_decoding(any_model)
+    checks.check_several_at_once(any_model)
 
 
 def test_a_second_turn_feeds_only_what_is_new(any_model: Any) -> None:
