@@ -5,6 +5,8 @@ Where we differ: nothing; inside an image tokens come in van der Corput order, s
 are evenly spread over its rows for every K.
 """
 
+from functools import lru_cache
+
 import torch
 
 from myopia.evidence import Evidence, Needs
@@ -29,6 +31,7 @@ class Uniform(EvenLayers):
         return torch.cat([-_turns(span.length) for span in layout.spans], dim=-1)
 
 
+@lru_cache(64)
 def _turns(tokens: int) -> torch.Tensor:
     """The turn `(1, tokens)` of each token: by its index with the bits reversed."""
     bits = max(1, (tokens - 1).bit_length())
