@@ -140,6 +140,8 @@ def headers_of(entry: Entry) -> dict[str, str]:
     headers = {"X-Ask-Id": entry.ask_id, "Cache-Control": "no-store"}
     if entry.key is not None:
         headers["ETag"] = f'"{entry.key}"'
+    if entry.expected_wait_seconds is not None:
+        headers["X-Expected-Wait"] = f"{entry.expected_wait_seconds:.1f}"
     if entry.stored is not None:
         headers["Age"] = str(int(entry.stored.age_seconds))
     return headers

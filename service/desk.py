@@ -30,6 +30,7 @@ from wire.store import AsyncStore
 from wire.workers import AsyncFleet, Fleet
 
 T = TypeVar("T")
+CLOSE_SECONDS = 2.0  # Each step of stopping: a gateway that hangs at its end blocks a roll-out.
 log = structlog.get_logger(__name__)
 
 
@@ -123,8 +124,10 @@ class Desk:
     async def close(self) -> None:
         """Finish chores and close connections."""
         if self._chores:
-            await asyncio.wait(self._chores, timeout=2)
-        await self.mailbox.close()
+            await asyncio.wait(self._chores, timeout=CLOSE_SECONDS)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self.mailbox.close()
         await self.store.close()
         self.queue.close()
 
@@ -144,7 +147,7 @@ async def opened(settings: Settings, metrics: Metrics) -> AsyncGenerator[Desk]:
     finally:
         for task in rounds:
             task.cancel()
-        await asyncio.wait(rounds)
+        await asyncio.wait(rounds, timeout=CLOSE_SECONDS)
         await desk.close()
 
 

@@ -51,6 +51,7 @@ class Entry:
     key: str | None
     result: Literal["hit", "miss", "joined", "off"]
     stored: StoredAnswer | None = None
+    expected_wait_seconds: float | None = None
 
 
 async def enter(desk: Desk, wanted: Wanted) -> Entry:
@@ -104,9 +105,10 @@ async def _submit(
     )
     outcome = await desk.ledger.submit(wanted.ask, tenant=wanted.tenant, room=room, flight=flight)
     match outcome:
-        case Accepted(ask_id):
+        case Accepted(ask_id, wait_seconds):
             await desk.send(ask_id)
-            return Entry(wanted, ask_id, key, "miss" if key else "off")
+            wait = wait_seconds if fleet.slots else None
+            return Entry(wanted, ask_id, key, "miss" if key else "off", expected_wait_seconds=wait)
         case Joined(ask_id):
             return Entry(wanted, ask_id, key, "joined")
         case Missing(digests):

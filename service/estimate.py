@@ -15,7 +15,7 @@ from service.desk import Desk
 from service.dispatch import Wanted, key_of
 from service.intake import Incoming
 from service.openapi import ESTIMATE_DOCUMENT
-from service.prepare import Said, build, gather
+from service.prepare import Said, build, gather, timeout_seconds
 from service.problems import Problem
 from service.schema import Estimate, ImageCost
 from wire.workers import Fleet
@@ -30,6 +30,7 @@ async def estimate(request: Request, desk: TheDesk, key: TheCaller) -> Estimate:
     """Say what an ask would cost, without asking it."""
     with desk.holding(request.headers.get("content-length")):
         incoming = await intake.read(request, desk.settings)
+        deadline = time.time() + timeout_seconds(incoming.params.timeout_seconds, desk.settings)
         said: Said = ("user", [*incoming.items, incoming.question])
         gathered = await gather(desk, key, [said])
     fleet = await desk.fleet()
@@ -37,7 +38,7 @@ async def estimate(request: Request, desk: TheDesk, key: TheCaller) -> Estimate:
     if costs is None:
         detail = "No worker is there to say what a picture costs; try again when one has started."
         raise Problem("unavailable", detail)
-    message = build(gathered.turns, incoming.params, time.time() + 60, None)
+    message = build(gathered.turns, incoming.params, deadline, None)
     answer_key = key_of(Wanted(message, tenant=key.owner, cache=incoming.params.cache), fleet)
     stored = await desk.answers.get(answer_key) if answer_key else None
     wait = await expected_wait_seconds(desk, fleet)
