@@ -21,7 +21,7 @@ from pocket.model import Model
 from pocket.render import render
 
 COUNTS = list(range(2, 13))
-ALBUMS, STORIES, SEED = 120, 240, 1
+ALBUMS, STORIES, SEED = 80, 120, 1
 SHORT_COUNTS, SHORT_ALBUMS, SHORT_STORIES = [2, 4, 6, 10], 8, 12
 OFFERED_FROM = 0.75
 SUPERVISION = (

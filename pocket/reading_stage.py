@@ -23,7 +23,6 @@ from pocket.stories import Sheet, sample_sheet
 from pocket.team import Team
 from pocket.vision_stage import COLOR_WORDS, KIND_WORDS
 
-TOKENS_PER_STEP = 3600
 MOST_PICTURES = 12
 
 
@@ -38,6 +37,7 @@ class Plan:
     scaffold_until: float = 0.67
     level: int = 3  # most pictures at the start
     average: float = 0.995
+    tokens: int = 3600  # per step and process
 
 
 @dataclass(slots=True)
@@ -65,10 +65,12 @@ def sample_count(level: int, rng: np.random.Generator) -> int:
     return level if rng.random() < 0.35 else int(rng.integers(1, level + 1))
 
 
-def sample_batch(pages: list[Pages], count: int, rng: np.random.Generator) -> Batch:
-    """Stories of `count` pictures."""
+def sample_batch(
+    pages: list[Pages], count: int, rng: np.random.Generator, tokens: int = 3600
+) -> Batch:
+    """Stories of `count` pictures, about `tokens` tokens in all."""
     asked = 18 + count  # questions are cheap beside pictures
-    stories = max(2, TOKENS_PER_STEP // (count * 84 + asked * 14))
+    stories = max(2, tokens // (count * 84 + asked * 14))
     sheets: list[tuple[Sheet, Pages]] = []
     while len(sheets) < stories:
         page = pages[int(rng.integers(len(pages)))]
@@ -154,7 +156,7 @@ def train_reading(
     while now < 1:
         # the same count in every process of a team, or they would wait for each other
         count = sample_count(progress.level, np.random.default_rng([plan.seed, step]))
-        batch = sample_batch(pages, count, rng)
+        batch = sample_batch(pages, count, rng, plan.tokens)
         weights = Weights() if now < plan.scaffold_until else None
         loss, numbers, right = losses(model, scaffold, batch, weights)
         loss.backward()  # type: ignore[no-untyped-call]
