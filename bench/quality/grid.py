@@ -88,9 +88,35 @@ def subsidies(budgets: tuple[float, ...] = (0.2, 0.1)) -> list[Variant]:
     ]
 
 
+def candidates(budgets: tuple[float, ...] = BUDGETS) -> list[Variant]:
+    """Rules that might serve better than the defaults, from the same parts."""
+    variants = []
+    for budget in budgets:
+        text = Pruning(budget=budget, alpha=1.0, gamma=1.0, bin_mode="off")
+        variants += [
+            Variant("text", text),
+            Variant("text bins", replace(text, bin_mode="mass")),
+            Variant("text quota", replace(text, subsidy="quota")),
+            Variant("mostly text", replace(text, alpha=0.9)),
+        ]
+    return variants
+
+
+def probes(budgets: tuple[float, ...] = BUDGETS) -> list[Variant]:
+    """Caption probes of the blind protocol: freely, and with a quota for every image."""
+    variants = []
+    for budget in budgets:
+        plain = Pruning(budget=budget, alpha=1.0, gamma=1.0, bin_mode="off")
+        variants += [
+            Variant("probe", plain),
+            Variant("probe quota", replace(plain, subsidy="quota")),
+        ]
+    return variants
+
+
 def everything() -> list[Variant]:
     """All tables' variants."""
-    return [*policies(), *head_modes(), *bins(), *surface(), *subsidies()]
+    return [*policies(), *head_modes(), *bins(), *candidates(), *surface(), *subsidies()]
 
 
 def reduced() -> list[Variant]:

@@ -17,6 +17,7 @@ from bench.quality import grid
 from bench.quality.answering import Answerer, Said
 from bench.quality.asking import pictures_of, prompt_of
 from bench.quality.network import features
+from bench.quality.probe import probe
 from bench.quality.protocols import (
     PROTOCOLS,
     Protocol,
@@ -41,6 +42,7 @@ class Plan:
     variants: tuple[grid.Variant, ...]
     protocols: tuple[Protocol, ...] = PROTOCOLS
     seed: int = 1
+    probes: tuple[grid.Variant, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,8 @@ def measure_sample(
         served = pruned if protocol == "served" else served
         said = dict(zip([v.name for v in plan.variants], answerer.say(pruned), strict=True))
         said |= {grid.FULL: full, **_floors(checkpoint, asked, answerer, pruned, protocol)}
+        if protocol == "blind" and plan.probes:
+            said |= _probed(checkpoint, sample, asked, answerer, plan.probes)
         yield Line(
             dataset=sample.dataset,
             number=sample.sample_id,
@@ -127,6 +131,23 @@ def _floors(
     return floors
 
 
+def _probed(
+    checkpoint: Checkpoint,
+    sample: Sample,
+    asked: Read,
+    answerer: Answerer,
+    probes: Sequence[grid.Variant],
+) -> dict[str, Said]:
+    """The caption probe's rows."""
+    captions = [
+        prompt_of(checkpoint, sample, f"Describe image {number}.")
+        for number in range(1, sample.image_count + 1)
+    ]
+    pruned = probe(checkpoint, asked, captions, [variant.pruning for variant in probes])
+    names = [variant.name for variant in probes]
+    return dict(zip(names, answerer.say(pruned), strict=True))
+
+
 def _score(sample: Sample, said: str) -> float:
     """MileBench's score; a chosen option is said with its letter, as its choice list invites."""
     if rule_of(sample) == "choice" and said in sample.choices:
@@ -147,7 +168,9 @@ def draw_samples(plan: Plan, root: Path) -> None:
 
 
 def _samples(plan: Plan, root: Path) -> list[Sample]:
-    return [sample for dataset in plan.datasets for sample in load(root / dataset)]
+    """All datasets' first samples, then their second ones: a part of a run is a fair part."""
+    samples = [sample for dataset in plan.datasets for sample in load(root / dataset)]
+    return sorted(samples, key=lambda sample: sample.sample_id)
 
 
 def read_lines(folder: Path) -> list[Line]:
@@ -170,6 +193,7 @@ def _facts(checkpoint: Checkpoint, plan: Plan) -> dict[str, Any]:
         "samples": plan.samples,
         "seed": plan.seed,
         "protocols": list(plan.protocols),
+        "probes": [variant.name for variant in plan.probes],
         "variants": {v.name: {"label": v.label, **asdict(v.pruning)} for v in plan.variants},
     }
 

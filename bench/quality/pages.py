@@ -20,6 +20,10 @@ PROTOCOL_TITLES = {
 }
 
 
+# Rules that are no policies: parts of `myopia` in other proportions, and the caption probe.
+CANDIDATES = ("text", "text bins", "text quota", "mostly text", "probe", "probe quota")
+
+
 def write_pages(results: Json, page: Path, pictures: Path) -> None:
     """Write the page and its SVG files; `pictures` is a folder beside the page."""
     pictures.mkdir(parents=True, exist_ok=True)
@@ -95,10 +99,16 @@ def _policies(rows: Json, title: str) -> str:
         cells = [rows["overall"].get(f"{policy}@{budget:g}") for budget in BUDGETS]
         if any(cells):
             body.append([policy, *(_with_loss(cell) for cell in cells)])
+    for label in CANDIDATES:
+        cells = [rows["overall"].get(f"{label}@{budget:g}") for budget in BUDGETS]
+        if any(cells):
+            body.append([f"*{label}*", *(_with_loss(cell) for cell in cells)])
     header = ["policy", *(f"{100 * budget:g} %" for budget in BUDGETS)]
     return (
         f"## Policies, protocol {title}\n\nMean score ± error, and difference to the whole cache "
-        f"with its interval.\n\n{table(header, body)}"
+        f"with its interval. In italics: `text` is `myopia` with alpha 1, gamma 1 and no bins, "
+        f"`mostly text` has alpha .9, `probe` keeps what captions of every picture looked at."
+        f"\n\n{table(header, body)}"
     )
 
 

@@ -27,8 +27,8 @@ READING = (
 
 def main_plan(samples: int, images: tuple[int, ...]) -> Plan:
     """All policies, Table A1 and the bins, on all datasets under all protocols."""
-    variants = (*grid.policies(), *grid.head_modes(), *grid.bins())
-    return Plan(tuple(DRAWN), images, samples, variants)
+    variants = (*grid.policies(), *grid.head_modes(), *grid.bins(), *grid.candidates())
+    return Plan(tuple(DRAWN), images, samples, variants, probes=tuple(grid.probes()))
 
 
 def surface_plan(samples: int, images: tuple[int, ...]) -> Plan:

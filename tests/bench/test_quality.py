@@ -13,6 +13,7 @@ from bench.quality.answering import Answerer
 from bench.quality.asking import bare_parts, pictures_of, prompt_of
 from bench.quality.measuring import Plan, measure, read_lines
 from bench.quality.network import embed, features, prefill, resume
+from bench.quality.probe import probe
 from bench.quality.protocols import (
     PROTOCOLS,
     Read,
@@ -201,3 +202,23 @@ def test_a_plan_is_run_in_parts_and_resumed(checkpoint: Checkpoint, tmp_path: Pa
     assert len(read_lines(tmp_path)) == 8
     with pytest.raises(ValueError, match="another run"):
         measure(checkpoint, replace(plan, samples=3), tmp_path)
+
+
+def test_a_probe_knows_captions_and_not_the_question(
+    checkpoint: Checkpoint, asked: Read, drawn: list[Sample]
+) -> None:
+    captions = [prompt_of(checkpoint, drawn[1], f"Describe image {k}.") for k in (1, 2, 3, 4)]
+    prunings = [variant.pruning for variant in grid.probes((0.2,))]
+    mine = probe(checkpoint, asked, captions, prunings)
+    other = prompt_of(checkpoint, drawn[1], "How many images show a star?")
+    theirs = probe(checkpoint, replace(asked, prompt=other), captions, prunings)
+    assert mine.tail != theirs.tail
+    for one, same in zip(mine.variants[0], theirs.variants[0], strict=True):
+        assert torch.equal(one.positions, same.positions)
+    fewer = probe(checkpoint, asked, captions[:1], prunings)
+    assert any(
+        not torch.equal(one.positions, less.positions)
+        for one, less in zip(mine.variants[0], fewer.variants[0], strict=True)
+    )
+    with pytest.raises(ValueError, match="alpha must be 1"):
+        probe(checkpoint, asked, captions, [Pruning()])
