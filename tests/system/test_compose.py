@@ -1,6 +1,7 @@
 """`docker compose up` really run: answered, a worker killed mid-ask, stopped within the grace."""
 
 import os
+import secrets
 import subprocess
 import time
 from collections.abc import Iterator
@@ -57,7 +58,11 @@ def project() -> Iterator[Project]:
     command = need_compose()
     port = free_port()
     environment = {k: v for k, v in os.environ.items() if not k.startswith("MYOPIA_")}
-    environment |= {"MYOPIA_PUBLISHED_PORT": str(port), "MYOPIA_REDIS_USER": redis_user()}
+    environment |= {
+        "MYOPIA_PUBLISHED_PORT": str(port),
+        "MYOPIA_REDIS_USER": redis_user(),
+        "MYOPIA_REDIS_PASSWORD": secrets.token_hex(16),
+    }
     name = f"myopia-test-{os.getpid()}"
     made = Project(command, name, environment, f"http://127.0.0.1:{port}")
     try:
@@ -88,6 +93,13 @@ def test_nothing_but_the_gateway_is_published(project: Project) -> None:
         assert not any(bindings.values())
     (binding,) = inspect(project.container("gateway"))["NetworkSettings"]["Ports"]["8000/tcp"]
     assert binding["HostIp"] == "127.0.0.1"
+
+
+def test_redis_wants_its_password(project: Project) -> None:
+    for service in ("redis", "redis-cache"):
+        words = ["exec", "-e", "REDISCLI_AUTH=", project.container(service), "redis-cli", "ping"]
+        done = docker(*words, check=False)
+        assert "NOAUTH" in done.stdout + done.stderr
 
 
 def test_workers_reach_nothing_outside(project: Project) -> None:

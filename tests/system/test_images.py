@@ -1,6 +1,7 @@
 """The two images as they are built: what is inside, who runs, and how large they are."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -104,3 +105,30 @@ def test_every_module_was_compiled(name: str) -> None:
         " if not list((p.parent / '__pycache__').glob(p.stem + '.*.pyc'))))"
     )
     assert python(IMAGES[name], code).strip() == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "code"),
+    [
+        ("service", "MYOPIA_PORT=eighty", 2),
+        ("service", "MYOPIA_REDIS_URL=http://redis", 2),
+        ("worker", "MYOPIA_MODEL=", 2),
+        ("worker", "MYOPIA_POOL=prefork", 2),
+        ("worker", "MYOPIA_REDIS_URL=redis://127.0.0.1:1/0", 3),
+    ],
+)
+def test_a_container_refuses_and_names_the_setting(name: str, setting: str, code: int) -> None:
+    words = ["run", "--rm", "--read-only", "--tmpfs", "/tmp", "-e", setting, IMAGES[name]]
+    done = docker(*words, check=False)
+    assert done.returncode == code, done.stderr
+    assert setting.split("=")[0] in done.stderr
+
+
+def test_a_new_model_volume_may_be_filled(tmp_path: Path) -> None:
+    """By uid 10001, since an empty volume takes over the owner of the image's folder."""
+    volume = f"myopia-models-{tmp_path.name}"
+    words = ["run", "--rm", "--read-only", "-v", f"{volume}:/models", "--entrypoint", "python"]
+    try:
+        docker(*words, IMAGES["worker"], "-c", "open('/models/x', 'w').close()")
+    finally:
+        docker("volume", "rm", volume)
