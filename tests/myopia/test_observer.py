@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from myopia.layout import Layout, Span
 from myopia.observer import Observer, can_resume
 from myopia.params import Pruning
-from myopia.sampling_plan import asking_rows, cumulative_rows
+from myopia.sampling_plan import asking_rows, cumulative_rows, stride_at
 from tests.myopia.rows import SCALING, eager, make_layout, make_row
 
 LAYOUT = make_layout()
@@ -134,8 +134,13 @@ def test_short_prompts_are_summed_exactly_and_long_ones_keep_late_rows_exact() -
     assert bool((weights[late] == 1).all())
     for span in LAYOUT.spans[:-1]:
         inside = (rows >= span.start) & (rows < span.stop)
-        assert 0 < int(inside.sum()) <= span.length // 8 + 1
+        assert 0 < int(inside.sum()) <= span.length // 2 + 1
         assert float(weights[inside].sum()) == pytest.approx(span.length)
+
+
+def test_the_stride_grows_with_the_length_and_stops() -> None:
+    ends = [1000, 4096, 4097, 6144, 8192, 16000, 28000]
+    assert [stride_at(end) for end in ends] == [1, 1, 3, 3, 4, 8, 8]
 
 
 def test_a_prefix_and_its_continuation_sample_the_same_rows() -> None:
@@ -150,6 +155,7 @@ def test_sampled_rows_agree_with_exact_ones_where_it_matters(
 ) -> None:
     layout = make_layout(images=6, base=8, grid=(8, 8), tail=12)
     row = make_row(layout, layers=1)
+    monkeypatch.setattr("myopia.sampling_plan.TOKENS_PER_STRIDE", 100)
     exact = row.observed(Pruning()).evidence(0).columns
     monkeypatch.setattr("myopia.observer.cumulative_rows", lambda it: cumulative_rows(it, 100))
     sampled = row.observed(Pruning()).evidence(0).columns
