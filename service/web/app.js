@@ -64,7 +64,7 @@ async function bodyToEstimate() {
   if (!pictures.list.length) return null;
   const body = bodyOf(knobs.values());
   const images = await pictures.items();
-  return images.every((image) => image.id) && { ...body, question: body.question || "?", images };
+  return images.every((image) => image.id) && { ...body, question: body.question || "?", images, explain: true };
 }
 
 function fill({ question = "", options = [] }) {
@@ -151,7 +151,7 @@ async function share() {
     { title: "Python", hint: "with the openai package, beside the pictures", text: pythonOf(body, list, model) },
   ];
   const link = await linkOf({ ...body, compare: compare.state() }, list);
-  if (link) forms.unshift({ title: "Link", hint: list.some(({ id, example }) => id && !example) ? "works while the service keeps the pictures" : "carries the pictures too", text: link });
+  if (link) forms.unshift({ title: "Link", hint: list.some(({ id, example }) => id && !example) ? "works while the service keeps the pictures" : "everything is in it", text: link });
   showShare(forms);
 }
 
@@ -181,4 +181,7 @@ async function openLink() {
   if (lost.length) find("left-out").textContent = `The service no longer keeps picture ${lost.join(", ")} of this link. Add ${lost.length > 1 ? "them" : "it"} again.`;
 }
 
-open();
+open().catch(() => {
+  find("notice").textContent = "The service stopped answering while this page was loading. Load it again in a moment.";
+  find("notice").hidden = false;
+});

@@ -37,7 +37,7 @@ export function cardOf(letter, summary, two, words) {
     stage = status === "running" ? "Reading the pictures" : "In line";
     const told = [];
     if (status !== "running" && Number.isInteger(place)) told.push(el("strong", {}, place <= 1 ? "Next in line" : `Number ${place} in line`));
-    if (status !== "running" && seconds >= 1) told.push(`expected to start in about ${duration(1000 * seconds)}`);
+    if (status !== "running" && seconds >= 1) told.push(`expected to start in about ${Math.ceil(seconds)} s`);
     below.replaceChildren(el("div", { class: "track" }, el("i")), told.length ? el("p", {}, told.flatMap((part, at) => (at ? [" · ", part] : [part]))) : "");
   }
 

@@ -51,6 +51,6 @@ export function showVerdict(answers) {
   place.className = `verdict ${same ? "same" : "differ"}`;
   const ratio = (one) => one.usage.kv_bytes / (one.usage.kv_bytes_full || 1);
   const times = b.usage.kv_bytes / (a.usage.kv_bytes || 1);
-  const cost = Math.abs(times - 1) < 0.02 ? "Both hold the same amount of memory." : `A holds ${(100 * ratio(a)).toFixed(0)} % of the full cache, B ${(100 * ratio(b)).toFixed(0)} %.`;
+  const cost = Math.abs(times - 1) < 0.02 ? "Both hold equally much." : `Of the full cache, text included, A holds ${(100 * ratio(a)).toFixed(0)} % and B ${(100 * ratio(b)).toFixed(0)} %.`;
   place.replaceChildren(el("strong", {}, same ? "Same answer" : "Different answers"), el("span", {}, cost));
 }

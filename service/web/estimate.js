@@ -1,7 +1,7 @@
 // While one writes: what the ask will cost. Asks /v1/estimate, which touches no GPU.
 
 import { call } from "./api.js";
-import { bytes, duration, el, find, plural, settled } from "./dom.js";
+import { bytes, el, find, plural, settled } from "./dom.js";
 
 const PAUSE_MS = 350;
 
@@ -47,7 +47,7 @@ function wordsOf(told, { policy, budget }) {
   if (full) parts.push(el("span", {}, "KV ", el("b", {}, bytes(kept)), ` of ${bytes(full)}`));
   if (told.fits === false) parts.push(`more than the model can read${told.context_tokens ? ` (${told.context_tokens})` : ""}`);
   if (told.cached) parts.push("answered before");
-  else if (told.expected_wait_seconds >= 1) parts.push(`starts in about ${duration(1000 * told.expected_wait_seconds)}`);
+  else if (told.expected_wait_seconds >= 1) parts.push(`starts in about ${Math.ceil(told.expected_wait_seconds)} s`);
   return parts;
 }
 

@@ -4,7 +4,7 @@ import { el } from "./dom.js";
 
 const STEPS = { budget: 0.01, gamma: 0.1, alpha: 0.05 };
 export const MAIN = ["policy", "budget", "gamma", "alpha"];
-const HIDDEN = new Set(["question", "images", "pruning", "generation", "stream", "explain"]);
+const HIDDEN = new Set(["question", "images", "pruning", "generation", "stream", "explain", "webhook_url"]);
 
 /** The policy and the three sliders of one setting. `letter` keeps ids of two sets apart. */
 export function mainKnobs(place, schema, letter, changed) {
@@ -14,7 +14,7 @@ export function mainKnobs(place, schema, letter, changed) {
   for (const name of MAIN) {
     const id = `${name}-${letter}`;
     shown[name] = fields[name].enum ? choice(id, fields[name]) : slider(id, name, fields[name]);
-    place.append(el("div", { class: "knob", "data-knob": name }, el("label", { for: id }, name), ...shown[name].nodes, el("p", { class: "help", id: `${id}-help` }, fields[name].description)));
+    place.append(el("div", { class: "knob", "data-knob": name }, el("label", { for: id }, name), ...shown[name].nodes, el("p", { class: "help", id: `${id}-help` }, marked(fields[name].description))));
   }
 
   function choice(id, field) {
@@ -70,7 +70,7 @@ export function restKnobs(place, schemas, changed) {
       changed();
     };
     const input = control(id, schema, fill);
-    const node = el("div", { class: "field" }, el("label", { for: id }, name), input.node, el("p", { class: "help" }, schema.description || ""));
+    const node = el("div", { class: "field" }, el("label", { for: id }, name), input.node, el("p", { class: "help" }, marked(schema.description)));
     return { group, name, node, set: (value) => { input.show(value); fill(value); } };
   }
 
@@ -79,6 +79,11 @@ export function restKnobs(place, schemas, changed) {
     count: () => Object.values(kept).reduce((sum, group) => sum + Object.keys(group).length, 0),
     set: (values) => fields.forEach((one) => one.set(values[one.group]?.[one.name])),
   };
+}
+
+/** A text with its `names` set as code. */
+function marked(text = "") {
+  return text.split("`").map((part, at) => (at % 2 ? el("code", {}, part) : part));
 }
 
 /** A schema that may be null, without its null. */

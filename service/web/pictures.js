@@ -105,7 +105,7 @@ export class Pictures extends EventTarget {
       const told = await (await call("POST", "/v1/images", { body: form })).json();
       Object.assign(picture, { id: told.id, tokens: told.tokens ?? null, fault: null });
     } catch (trouble) {
-      picture.fault = { code: trouble.code || "internal", detail: trouble.message };
+      picture.fault = { code: trouble.code || "internal", detail: trouble.message.replace(/^Picture \d+: /, "") };
       this.dispatchEvent(new CustomEvent("fault", { detail: { picture, trouble } }));
     }
   }

@@ -20,13 +20,16 @@ const WORDS = {
   internal: ["Something broke in the service", "Ask again; if it happens again, tell whoever runs it."],
 };
 
+/** The service counts pictures from 0, the page from 1. */
+const counted = ({ detail, image_index: index }) => detail.replace(`Picture ${index}`, `Picture ${index + 1}`);
+
 /** {title, detail, advice, field, imageIndex} of a problem body. */
 export function inWords(problem, retryAfter = null) {
   const [title, advice] = WORDS[problem.code] || ["The service refused this", "Its own words are above."];
   const wait = Number(retryAfter);
   return {
     title,
-    detail: problem.detail && problem.detail !== title ? problem.detail : "",
+    detail: problem.detail && problem.detail !== title ? counted(problem) : "",
     advice: wait > 1 ? `${advice} It suggests to wait ${Math.ceil(wait)} s.` : advice,
     field: problem.field || null,
     imageIndex: Number.isInteger(problem.image_index) ? problem.image_index : null,

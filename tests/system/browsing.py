@@ -46,7 +46,7 @@ class Tab:
     def words(self, card: int = 0) -> str:
         return str(self.page.locator(".card .words").nth(card).inner_text())
 
-    def done(self, seconds: float = 15) -> None:
+    def done(self, seconds: float = 60) -> None:
         self.page.wait_for_selector("#stop[hidden]", state="attached", timeout=seconds * 1000)
 
     def names(self) -> list[str]:
@@ -77,20 +77,40 @@ def chromium() -> Iterator[Any]:
 
 
 @contextmanager
-def opened(browser: Any, address: str, path: str = "/", **options: Any) -> Iterator[Tab]:
-    """The page in a context of its own; fails at the end when the console complained."""
+def window(browser: Any, **options: Any) -> Iterator[Any]:
+    """An empty page in a context of its own."""
     options = {"viewport": {"width": 1440, "height": 900}, **options}
     context = browser.new_context(**options)
     context.set_default_timeout(30_000)
-    tab = Tab(context.new_page())
-    tab.page.on("console", lambda said: said.type == "error" and tab.hear(said.text))
-    tab.page.on("pageerror", lambda error: tab.hear(str(error)))
-    tab.page.goto(address + path)
-    tab.page.wait_for_selector("html[data-open]")
-    yield tab
+    yield context.new_page()
     context.close()
+
+
+@contextmanager
+def visit(page: Any, address: str, path: str = "/") -> Iterator[Tab]:
+    """The page as it opens; fails at the end when the console complained."""
+    tab = Tab(page)
+    listeners = {
+        "console": lambda said: said.type == "error" and tab.hear(said.text),
+        "pageerror": lambda error: tab.hear(str(error)),
+    }
+    page.goto("about:blank")
+    for kind, hear in listeners.items():
+        page.on(kind, hear)
+    page.goto(address + path)
+    page.wait_for_selector("html[data-open]")
+    yield tab
+    for kind, hear in listeners.items():
+        page.remove_listener(kind, hear)
     if tab.complaints:
         pytest.fail(f"the console complained: {tab.complaints}")
+
+
+@contextmanager
+def opened(browser: Any, address: str, path: str = "/", **options: Any) -> Iterator[Tab]:
+    """A visit in a context of its own."""
+    with window(browser, **options) as page, visit(page, address, path) as tab:
+        yield tab
 
 
 def pictures(folder: Path, count: int, size: tuple[int, int] = (96, 64)) -> list[Path]:

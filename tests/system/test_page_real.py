@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.system.browsing import DROP, Tab, chromium, finding, opened, pictures
+from tests.system.browsing import DROP, Tab, chromium, finding, opened, pictures, visit, window
 from tests.system.serving import Served, serving, wait_until
 
 QUESTION = "Which image shows a red circle?"
@@ -40,9 +41,15 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield found
 
 
+@pytest.fixture(scope="module")
+def empty(browser: Any) -> Iterator[Any]:
+    with window(browser) as page:
+        yield page
+
+
 @pytest.fixture
-def tab(browser: Any, served: Served) -> Iterator[Tab]:
-    with opened(browser, served.address) as found:
+def tab(empty: Any, served: Served) -> Iterator[Tab]:
+    with visit(empty, served.address) as found:
         found.page.get_by_text("Ready", exact=True).wait_for(timeout=30_000)
         yield found
 
@@ -102,7 +109,7 @@ def test_drop_choose_reorder_ask_and_see_the_answer_stream(
     heard = sent_by(tab)
     tab.page.evaluate(RECORD)
     tab.ask("describe image 1 ?")
-    tab.done(60)
+    tab.done()
     written = [text for text in tab.page.evaluate("written") if text]
     assert len(written) > 1, "the answer came in one piece"
     assert all(longer.startswith(text) for text, longer in pairwise(written))
@@ -126,12 +133,12 @@ def test_budget_and_policy_decide_what_is_held(tab: Tab, files: list[Path]) -> N
     for budget in ("0.1", "0.5"):
         tab.page.locator("#budget-a").fill(budget)
         tab.ask(QUESTION)
-        tab.done(60)
+        tab.done()
         held[budget] = kept_share(tab)
     assert held["0.1"] < held["0.5"] < 1
     tab.page.select_option("#policy-a", "full")
     tab.page.click("#go")
-    tab.done(60)
+    tab.done()
     assert kept_share(tab) == 1
 
 
@@ -139,7 +146,7 @@ def test_the_same_ask_again_is_a_hit(tab: Tab, files: list[Path]) -> None:
     choose(tab, files[:2])
     for _ in range(2):
         tab.ask("which image shows a star ?")
-        tab.done(60)
+        tab.done()
         first, shown = tab.words(), figure(tab, "Cache")
     assert shown.startswith("Hit")
     assert first == tab.words()
@@ -151,7 +158,7 @@ def test_what_was_kept_follows_budget_layers_and_policy(tab: Tab, files: list[Pa
     for budget in ("0.1", "0.4"):
         tab.page.locator("#budget-a").fill(budget)
         tab.ask(QUESTION)
-        tab.done(60)
+        tab.done()
         tab.page.wait_for_selector("#kept:not([hidden])")
         assert tab.page.locator(".plate").count() == len(files)
         seen.append(tab.pixels())
@@ -171,7 +178,7 @@ def test_two_settings_side_by_side(tab: Tab, files: list[Path]) -> None:
     choose(tab, files)
     tab.page.get_by_text("Full cache").click()
     tab.ask(QUESTION)
-    tab.done(60)
+    tab.done()
     same = tab.words(0).strip() == tab.words(1).strip()
     assert tab.page.inner_text("#verdict strong") == (
         "Same answer" if same else "Different answers"
@@ -187,14 +194,14 @@ def test_a_copied_link_asks_the_same_again(
     choose(tab, files)
     tab.page.locator("#gamma-a").fill("1.2")
     tab.ask(QUESTION)
-    tab.done(60)
+    tab.done()
     tab.page.click("#share-open")
     link = tab.page.inner_text("[data-form=Link] pre")
     with opened(browser, served.address, link.removeprefix(served.address)) as other:
         other.stored(3)
         assert other.names() == ["a.png", "b.png", "c.png"]
         other.page.click("#go")
-        other.done(60)
+        other.done()
         assert other.words() == tab.words()
         assert figure(other, "Cache").startswith("Hit"), "not the same ask"
 
@@ -202,18 +209,25 @@ def test_a_copied_link_asks_the_same_again(
 def test_the_copied_commands_run(tab: Tab, files: list[Path]) -> None:
     choose(tab, files)
     tab.ask(QUESTION)
-    tab.done(60)
+    tab.done()
     tab.page.click("#share-open")
     folder = files[0].parent
     curl = tab.page.inner_text("[data-form=curl] pre")
     ran = subprocess.run(["sh", "-c", curl], cwd=folder, capture_output=True, text=True, check=True)
     assert json.loads(ran.stdout)["answer"] == tab.words()
+    pytest.importorskip("openai", reason="the openai client is not installed")
+    script = tab.page.inner_text("[data-form=Python] pre")
+    ran = subprocess.run(
+        [sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr[-1000:]
+    assert ran.stdout.strip() == tab.words()
 
 
 def test_axe_finds_nothing_serious(tab: Tab, files: list[Path]) -> None:
     choose(tab, files)
     tab.ask(QUESTION)
-    tab.done(60)
+    tab.done()
     assert finding(tab.page) == []
 
 
@@ -249,8 +263,39 @@ def test_a_stopped_worker_is_shown_and_cancel_and_recovery_work(
     tab.page.get_by_text("Ready", exact=True).wait_for(timeout=30_000)
     assert tab.page.locator("#notice").is_hidden()
     tab.page.click("#go")
-    tab.done(60)
+    tab.done()
     assert tab.page.locator(".trouble").count() == 0
+
+
+def test_a_stopped_store_is_shown(tab: Tab, served: Served, files: list[Path]) -> None:
+    tab.expected = REFUSED
+    choose(tab, files)
+    tab.stored(len(files))
+    stores = [
+        int(entry.name)
+        for entry in Path("/proc").iterdir()
+        if entry.name.isdigit() and is_store_of(served, entry)
+    ]
+    assert len(stores) == 1
+    os.kill(stores[0], signal.SIGSTOP)
+    try:
+        tab.page.get_by_text("Store away", exact=True).wait_for(timeout=30_000)
+        assert "Redis" in tab.page.inner_text("#notice")
+        tab.ask(QUESTION)
+        tab.done(30)
+        assert "Nothing is there to answer" in tab.page.inner_text(".trouble")
+    finally:
+        os.kill(stores[0], signal.SIGCONT)
+    tab.page.get_by_text("Ready", exact=True).wait_for(timeout=30_000)
+
+
+def is_store_of(served: Served, entry: Path) -> bool:
+    """Whether this process is the Redis that the launcher started."""
+    try:
+        parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+        return parent == served.process.pid and b"redis" in (entry / "cmdline").read_bytes()
+    except (OSError, IndexError, ValueError):
+        return False
 
 
 def cancelled(served: Served) -> float:
