@@ -96,6 +96,8 @@ def losses(
         elif depth == 1:
             index_loss, numbers["index"] = scaffold.which_image(layer, batch)
             extra["index_loss"] = weights.index * index_loss
+            if len(batch.binding):
+                extra["bind"] = weights.bind * scaffold.bind(layer, batch)
         if depth in (POINTER_LAYER, COMPARE_LAYER) and len(batch.pointer):
             loss = scaffold.pointer(layer, batch, depth == COMPARE_LAYER)
             extra[f"pointer{depth}"] = weights.pointer * loss

@@ -12,10 +12,11 @@ from torch.nn import functional as F
 from pocket.reader import Layer
 from pocket.scene import shape_number
 from pocket.sheets import Batch
-from pocket.words import COLORS
+from pocket.words import COLORS, NAMES
 
 POINTER_LAYER, POINTER_HEAD = 2, 1
 COMPARE_LAYER, COMPARE_HEAD = 3, 0
+BIND_HEAD = 3
 NUMBERS = 16
 
 
@@ -27,6 +28,7 @@ class Weights:
     known: float = 0.3
     index: float = 0.3
     pointer: float = 0.3
+    bind: float = 0.3
 
 
 def _row_logits(layer: Layer, rows: Tensor, story: Tensor, head: Tensor, batch: Batch) -> Tensor:
@@ -51,6 +53,8 @@ class Scaffold(nn.Module):
         self.color = nn.Linear(hidden, len(COLORS))
         self.kind = nn.Linear(hidden, 18)
         self.number = nn.Linear(hidden, NUMBERS)
+        self.name = nn.Linear(hidden, len(NAMES))
+        self.bound = nn.Linear(hidden, len(NAMES))
 
     def fetch(self, layer: Layer, batch: Batch) -> Tensor:
         """Layer 0: the reply row attends to the question's colour, kind and number words."""
@@ -69,6 +73,7 @@ class Scaffold(nn.Module):
             self.color: [COLORS.index(q.color) if q.color in COLORS else -1 for q in asked],
             self.kind: [_kind_target(q.kind) for q in asked],
             self.number: [int(q.numbers[0]) - 1 if q.numbers else -1 for q in asked],
+            self.name: [NAMES.index(q.name) if q.name is not None else -1 for q in asked],
         }
         loss = hidden.new_zeros(())
         for head, targets in wanted.items():
@@ -84,6 +89,18 @@ class Scaffold(nn.Module):
         hidden = F.rms_norm(layer.output[:, :width][asked], layer.output.shape[-1:])
         scores, target = self.index(hidden), batch.number[asked]
         return F.cross_entropy(scores, target), (scores.argmax(1) == target).float().mean().item()
+
+    def bind(self, layer: Layer, batch: Batch) -> Tensor:
+        """Layer 1: a note's value attends to the note's name, and then can tell it."""
+        story, value, name, which = batch.binding.unbind(1)
+        query, width = layer.query[story, BIND_HEAD, value], batch.prefix.shape[1]
+        keys = layer.key[story, BIND_HEAD, :width]
+        logits = torch.einsum("nd,nsd->ns", query, keys) * query.shape[-1] ** -0.5
+        later = torch.arange(width)[None] > value[:, None]
+        logits = logits.masked_fill(later, float("-inf"))
+        attended = (logits.logsumexp(1) - logits.gather(1, name[:, None])[:, 0]).mean()
+        hidden = F.rms_norm(layer.output[story, value], layer.output.shape[-1:])
+        return attended + F.cross_entropy(self.bound(hidden), which)
 
     def pointer(self, layer: Layer, batch: Batch, comparing: bool) -> Tensor:
         """The reply row spreads one head's attention evenly over the pictures with the evidence."""

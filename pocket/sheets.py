@@ -17,7 +17,7 @@ from pocket.features import Pages
 from pocket.questions.story import Question
 from pocket.stories import Sheet
 from pocket.tokenizer import build_tokenizer
-from pocket.words import VOCABULARY
+from pocket.words import NAMES, VOCABULARY
 
 WORD = {word: i for i, word in enumerate(VOCABULARY)}
 IGNORE = -100
@@ -125,8 +125,22 @@ class Batch:
     target: Tensor  # (B, R) next id, IGNORE outside answers
     replies: list[tuple[int, int, Question]]  # (story, reply row, question)
     fetch: Tensor  # (n, 4): story, row, column, head
+    binding: Tensor  # (k, 4): story, value token, name token, name
     pointer: Tensor  # (m, 3): story, row, 1 for questions that compare pictures
     evidence: Tensor  # (m, P) bool: tokens of one evidence group
+
+
+def bindings(story: int, prefix: Prefix, sheet: Sheet) -> list[tuple[int, int, int, int]]:
+    """(story, value token, name token, name) of every note: the value must learn its name."""
+    found = []
+    for at, note in enumerate(prefix.note):
+        if note >= 0:
+            name = sheet.story.notes[note].name
+            before = prefix.ids[max(0, at - 5) : at]
+            if WORD[name] in before:
+                back = before[::-1].index(WORD[name]) + 1
+                found.append((story, at, at - back, NAMES.index(name)))
+    return found
 
 
 def _evidence(prefix: Prefix, group: tuple[tuple[int, int], ...]) -> list[int]:
@@ -153,9 +167,11 @@ def collate(sheets: list[tuple[Sheet, Pages]]) -> Batch:
     target: list[list[int]] = []
     replies: list[tuple[int, int, Question]] = []
     fetch: list[tuple[int, int, int, int]] = []
+    binding: list[tuple[int, int, int, int]] = []
     pointer: list[tuple[int, int, int]] = []
     evidence: list[list[int]] = []
     for b, (sheet, _) in enumerate(sheets):
+        binding += bindings(b, prefixes[b], sheet)
         for column in (asked, which, place, target):
             column.append([])
         for q, question in enumerate(sheet.questions):
@@ -195,6 +211,7 @@ def collate(sheets: list[tuple[Sheet, Pages]]) -> Batch:
         target=_pad(target, IGNORE),
         replies=replies,
         fetch=torch.tensor(fetch, dtype=torch.long).reshape(-1, 4),
+        binding=torch.tensor(binding, dtype=torch.long).reshape(-1, 4),
         pointer=torch.tensor(pointer, dtype=torch.long).reshape(-1, 3),
         evidence=mask,
     )

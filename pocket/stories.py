@@ -14,20 +14,20 @@ from pocket.questions.wordings import word
 from pocket.words import NAMES
 
 WEIGHTS = {
-    "find": 0.18,
-    "find color": 0.06,
+    "find": 0.13,
+    "find color": 0.05,
     "find shape": 0.06,
-    "find digit": 0.12,
-    "color": 0.09,
-    "shape": 0.1,
-    "digit": 0.11,
-    "exist": 0.15,
+    "find digit": 0.1,
+    "color": 0.06,
+    "shape": 0.09,
+    "digit": 0.09,
+    "exist": 0.14,
     "exist any": 0.08,
-    "count": 0.08,
-    "describe": 0.06,
-    "needle": 0.13,
-    "change": 0.06,
-    "move": 0.05,
+    "count": 0.12,
+    "describe": 0.1,
+    "needle": 0.25,
+    "change": 0.16,
+    "move": 0.12,
 }
 FLIP = {"left": "right", "right": "left", "up": "down", "down": "up"}
 HIGHEST_NUMBER = 12

@@ -24,12 +24,13 @@ class Team:
         """Average the gradients in place, and a number that all must agree on."""
         if self.size == 1:
             return number
-        having = [w for w in weights if w.grad is not None]
-        flat = torch.cat([w.grad.flatten() for w in having if w.grad is not None])
-        flat = torch.cat([flat, torch.tensor([number])])
+        grads = [torch.zeros(w.numel()) if w.grad is None else w.grad.flatten() for w in weights]
+        used = torch.tensor([float(w.grad is not None) for w in weights])
+        flat = torch.cat([*grads, used, torch.tensor([number])])
         distributed.all_reduce(flat)
         flat /= self.size
-        parts = flat[:-1].split([w.numel() for w in having])
-        for weight, part in zip(having, parts, strict=True):
-            weight.grad = part.view_as(weight)
+        sizes = [w.numel() for w in weights]
+        parts = torch.split(flat, [*sizes, len(weights), 1])
+        for weight, part, share in zip(weights, parts, parts[-2].tolist(), strict=False):
+            weight.grad = part.view_as(weight) if share > 0 else None
         return float(flat[-1])
