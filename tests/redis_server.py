@@ -122,4 +122,10 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
 def wire_settings(redis_server: RedisServer) -> WireSettings:
     """Settings of an emptied Redis, with short leases."""
     redis_server.wipe()
-    return WireSettings(redis_url=SecretStr(redis_server.url), lease_seconds=1.0)
+    return WireSettings(
+        redis_url=SecretStr(redis_server.url),
+        lease_seconds=1.0,
+        # A crowded machine must not look like a dead Redis; a dead one refuses at once.
+        connect_timeout_seconds=3,
+        reply_timeout_seconds=3,
+    )

@@ -20,7 +20,7 @@ Role = Literal["gateway", "worker"]
 
 def celery_app(settings: WireSettings, role: Role, concurrency: int = 1) -> Celery:
     """Make the Celery app of one process; opens no connection."""
-    app = Celery("myopia", set_as_current=role == "worker")
+    app = Celery("myopia", amqp=broker.PROTOCOL, set_as_current=role == "worker")
     app.conf.update(_common(settings))
     app.conf.update(_transport(settings, role))
     if role == "worker":
@@ -87,7 +87,7 @@ def _transport(settings: WireSettings, role: Role) -> dict[str, Any]:
             "task_default_queue_type": "quorum",
         }
     return {
-        "broker_transport": broker.PATH,
+        "broker_transport": broker.TRANSPORT,
         "broker_connection_timeout": connect,
         "broker_transport_options": {
             # A popped message whose worker died comes back after this; only hygiene, since the

@@ -32,7 +32,9 @@ from wire.errors import StoreFull, StoreUnavailable
 from wire.settings import WireSettings
 
 T = TypeVar("T")
-CONNECTIONS = 16
+CONNECTIONS = 8
+POOL_WAIT_SECONDS = 2.0
+"""A connection that is long in coming means a crowd here, and not that Redis is away."""
 REFUSED_WRITES = ("OOM", "MISCONF", "NOREPLICAS")
 
 
@@ -133,7 +135,7 @@ def _pooled(settings: WireSettings, url: str, *, decode_responses: bool) -> redi
     pool = redis.asyncio.BlockingConnectionPool.from_url(
         url,
         max_connections=CONNECTIONS,
-        timeout=settings.reply_timeout_seconds,
+        timeout=POOL_WAIT_SECONDS,
         decode_responses=decode_responses,
         retry=AsyncRetry(NoBackoff(), 1, supported_errors=(ConnectionError,)),
         **client_options(settings),

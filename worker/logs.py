@@ -10,7 +10,8 @@ def configure() -> None:
     """Set up structlog, and the standard library's logging for Celery and others."""
     logging.basicConfig(
         level=logging.INFO,
-        format='{"level": "%(levelname)s", "logger": "%(name)s", "event": "%(message)s"}',
+        format='{"level": "%(levelname)s", "logger": "%(name)s", "event": "%(message)s", '
+        '"timestamp": "%(asctime)s"}',
     )
     for noisy in ("celery.worker.strategy", "celery.app.trace", "httpx", "PIL"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

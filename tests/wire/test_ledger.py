@@ -197,15 +197,15 @@ def test_cancel_of_an_ask_whose_worker_died(ledger: Ledger, store: Store) -> Non
 
 
 def test_time_is_up_while_queued(ledger: Ledger) -> None:
-    first, second = make_ask(timeout_seconds=0.05), make_ask(timeout_seconds=0.05)
+    first, second = make_ask(timeout_seconds=0.6), make_ask(timeout_seconds=0.6)
     ledger.submit(first)
     ledger.submit(second)
-    time.sleep(0.1)
+    time.sleep(0.7)
     assert ledger.reap(idle=False).expired == 2
-    third, fourth = make_ask(timeout_seconds=0.05), make_ask()
+    third, fourth = make_ask(timeout_seconds=0.6), make_ask()
     ledger.submit(third)
     ledger.submit(fourth)
-    time.sleep(0.1)
+    time.sleep(0.7)
     assert take(ledger).ask == fourth
     assert state_of(ledger, third.ask_id) == "expired"
     assert ledger.counters().imbalance == 0
@@ -363,6 +363,16 @@ def test_a_gap_in_reaping_gives_each_lease_one_more_term(ledger: Ledger, store: 
     expire_lease(store, ask.ask_id)
     assert ledger.reap(idle=False).lost_leases == 0
     assert ledger.renew([(ask.ask_id, 1)]) == ("kept",)
+
+
+def test_slow_reapers_do_not_keep_a_lease_alive_for_ever(ledger: Ledger, store: Store) -> None:
+    ask = make_ask()
+    ledger.submit(ask)
+    take(ledger)
+    ledger.reap(idle=False)
+    time.sleep(0.8)
+    expire_lease(store, ask.ask_id)
+    assert ledger.reap(idle=False).lost_leases == 1
 
 
 def test_pages_newest_first_with_filters(ledger: Ledger, store: Store) -> None:

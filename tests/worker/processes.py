@@ -13,7 +13,7 @@ from wire.settings import WireSettings
 ROOT = Path(__file__).parents[2]
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 20, what: str = "") -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 60, what: str = "") -> None:
     until = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > until:
@@ -68,7 +68,7 @@ class WorkerProcess:
             self.process.kill()
             self.process.wait()
 
-    def wait(self, seconds: float = 20) -> int:
+    def wait(self, seconds: float = 60) -> int:
         assert self.process is not None
         return self.process.wait(seconds)
 
@@ -79,7 +79,7 @@ class WorkerProcess:
     def said(self, words: str) -> bool:
         return words in self.log.read_text()
 
-    def until_ready(self, seconds: float = 20) -> "WorkerProcess":
+    def until_ready(self, seconds: float = 60) -> "WorkerProcess":
         wait_for(
             lambda: self.said("worker ready") or not self.is_alive,
             seconds,

@@ -49,7 +49,7 @@ def test_an_ask_is_answered_and_the_worker_drains(
 ) -> None:
     worker = start_worker(FAKE_STEP_MS=10)
     asks = [put(ledger, queue, f"question {n}") for n in range(20)]
-    wait_for(lambda: has_ended(ledger, *asks), 20, worker.log.read_text()[-2000:])
+    wait_for(lambda: has_ended(ledger, *asks), 60, worker.log.read_text()[-2000:])
     for n, ask in enumerate(asks):
         done = ending(store, ask)
         assert isinstance(done, Done)
@@ -68,7 +68,7 @@ def test_a_poison_ask_takes_three_workers_down_and_no_neighbour(
     neighbours = [put(ledger, queue, f"neighbour {n} steps=5") for n in range(12)]
     downs = 0
     worker = start_worker(FAKE_STEP_MS=5, MYOPIA_HEARTBEAT_TTL_SECONDS=1)
-    until = time.monotonic() + 40
+    until = time.monotonic() + 100
     while not has_ended(ledger, poison, *neighbours):
         assert time.monotonic() < until, worker.log.read_text()[-2000:]
         if not worker.is_alive:
@@ -116,7 +116,7 @@ def test_a_step_that_throws_is_survived(
     worker = start_worker(FAKE_STEP_MS=5)
     good = [put(ledger, queue, f"good {n} steps=8") for n in range(4)]
     bad = put(ledger, queue, "raise")
-    wait_for(lambda: has_ended(ledger, bad, *good), 20, worker.log.read_text()[-3000:])
+    wait_for(lambda: has_ended(ledger, bad, *good), 60, worker.log.read_text()[-3000:])
     assert worker.is_alive
     assert state(ledger, bad) == "dead"
     assert {state(ledger, ask) for ask in good} == {"done"}
@@ -179,7 +179,7 @@ def test_a_running_ask_expires_by_its_deadline(
     worker = start_worker(FAKE_STEP_MS=10)
     worker.until_ready()
     ask = put(ledger, queue, "steps=1000", timeout_seconds=0.5)
-    wait_for(lambda: has_ended(ledger, ask), 3)
+    wait_for(lambda: has_ended(ledger, ask), 10)
     assert state(ledger, ask) == "expired"
     failed = ending(store, ask)
     assert isinstance(failed, Failed)
@@ -211,6 +211,21 @@ def test_drain_finishes_what_fits_and_gives_back_the_rest(
         assert (record.attempt, record.deaths) == (2, 0)
 
 
+def test_a_second_sigterm_gives_everything_back_at_once(
+    ledger: Ledger, queue: Queue, start_worker: StartWorker
+) -> None:
+    worker = start_worker(FAKE_STEP_MS=50, MYOPIA_GRACE_SECONDS=60, MYOPIA_LEASE_SECONDS=60)
+    worker.until_ready()
+    asks = [put(ledger, queue, f"long {n} steps=1000") for n in range(4)]
+    wait_for(lambda: ledger.counters().running == 4)
+    worker.send(signal.SIGTERM)
+    wait_for(lambda: worker.said("draining"))
+    time.sleep(0.3)
+    worker.send(signal.SIGTERM)
+    assert worker.wait() == 0
+    assert {state(ledger, ask) for ask in asks} == {"queued"}
+
+
 def test_a_zombie_wakes_to_a_refusal(
     ledger: Ledger, store: Store, queue: Queue, start_worker: StartWorker
 ) -> None:
@@ -237,5 +252,5 @@ def test_an_ask_whose_message_vanished_is_found(ledger: Ledger, start_worker: St
     start_worker().until_ready()
     ask = make_ask("never sent")
     ledger.submit(ask)
-    wait_for(lambda: has_ended(ledger, ask), 5)
+    wait_for(lambda: has_ended(ledger, ask), 20)
     assert ledger.counters().lost_messages == 1

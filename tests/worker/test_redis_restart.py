@@ -26,7 +26,7 @@ def test_restarts_cost_no_worker_and_no_ask(
         asks += [put(ledger, queue, f"{round_number} {n} steps=15") for n in range(10)]
         time.sleep(0.4)
         redis_server.restart(down_seconds=0.5)
-    wait_for(lambda: has_ended(ledger, *asks), 25, worker.log.read_text()[-3000:])
+    wait_for(lambda: has_ended(ledger, *asks), 60, worker.log.read_text()[-3000:])
     assert worker.is_alive
     for ask in asks:
         assert isinstance(ending(store, ask), Done)

@@ -4,10 +4,13 @@ local expired_event, dead_event, cancelled_event = arg(5), arg(6), arg(7)
 local resend, expired, dead, leases, messages = {}, 0, 0, 0, 0
 
 -- Nobody reaped for a while: the server was down, or everybody was. Workers may be alive that
--- could not renew, so each lease gets one more term before anything is taken away.
+-- could not renew, so each lease gets one more term before anything is taken away. Not twice in a
+-- row: where reapers are merely slow, leases must end all the same.
 local last = tonumber(redis.call('GET', ns .. 'reaped') or '0')
+local graced = tonumber(redis.call('GET', ns .. 'graced') or '0')
 redis.call('SET', ns .. 'reaped', now)
-if now - last > math.max(lease / 2, 1500) then
+if now - last > lease * 2 / 3 and now - graced > 2 * lease then
+  redis.call('SET', ns .. 'graced', now)
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', ns .. 'running', '-inf', now + lease)) do
     redis.call('ZADD', ns .. 'running', 'XX', now + lease, id)
   end

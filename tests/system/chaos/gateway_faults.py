@@ -11,7 +11,6 @@ from tests.system.chaos.scene import Measure, Outcome
 from tests.system.chaos.stage import Plan, staged
 from tests.worker.fake_engine import expected_answer
 from wire.ledger import Ledger
-from wire.store import Store
 
 CALLERS = 8
 
@@ -74,38 +73,41 @@ def kill_gateway(measure: Measure) -> Outcome:
     whole = resumed = done = asked = 0
     notes: list[str] = []
     with staged(plan, measure.folder / "gateway") as stage:
+        ledger = Ledger(stage.store)
 
-        async def play() -> list[Listener]:
+        async def play(accepted: int) -> list[Listener]:
             first, second = stage.gateways
             waiting = HttpAsker(first.url)
             listeners = [Listener(new_question(60)) for _ in range(CALLERS)]
             async with httpx.AsyncClient(timeout=60) as client:
                 tasks = [asyncio.create_task(one.listen(client, first.url)) for one in listeners]
                 calls = [asyncio.create_task(waiting.ask(new_question(60))) for _ in range(4)]
-                await asyncio.sleep(1.5)
+                while ledger.counters().accepted < accepted:
+                    await asyncio.sleep(0.05)
+                while not all(
+                    one.ids or task.done() for one, task in zip(listeners, tasks, strict=True)
+                ):
+                    await asyncio.sleep(0.05)
                 first.kill()
                 await asyncio.gather(*tasks, *calls)
                 await asyncio.gather(*(one.listen(client, second.url) for one in listeners))
             await waiting.close()
             return listeners
 
-        store = Store(stage.settings)
-        for _ in range(rounds):
-            listeners = asyncio.run(play())
+        for number in range(rounds):
+            listeners = asyncio.run(play((number + 1) * (CALLERS + 4)))
             whole += sum(one.is_whole for one in listeners)
             resumed += sum(bool(one.ids) for one in listeners)
             notes += [str(one.failed or one.text) for one in listeners if not one.is_whole][:2]
             stage.gateways[0].start()
             asyncio.run(_until_ready(stage.gateways[0].is_ready))
         asked = rounds * (CALLERS + 4)
-        ledger = Ledger(store)
         until = 100
         while ledger.counters().open and until:
             asyncio.run(asyncio.sleep(0.2))
             until -= 1
         totals = ledger.counters()
         done = totals.done
-        store.close()
     return Outcome(
         "gateway kill -9 while callers wait and stream",
         "every ask completes; streams resume elsewhere, no gap, no repeat",

@@ -7,6 +7,7 @@ from tests.system.chaos.askers import HttpAsker, LedgerAskers, new_question
 from tests.system.chaos.books import Books, figures
 from tests.system.chaos.scene import Measure, Outcome
 from tests.system.chaos.stage import Plan, staged
+from wire.ledger import Ledger
 
 STEPS = 5
 NOT_ALLOWED = {0, 500, 502}
@@ -71,7 +72,9 @@ def wipe_redis(measure: Measure) -> Outcome:
                 asyncio.create_task(asker.ask(new_question(200), timeout_seconds=60))
                 for _ in range(16)
             ]
-            await asyncio.sleep(2)
+            while Ledger(stage.store).counters().accepted < len(waiting):
+                await asyncio.sleep(0.05)
+            await asyncio.sleep(0.5)
             loop = asyncio.get_running_loop()
             await asyncio.to_thread(stage.redis.wipe)
             wiped = loop.time()

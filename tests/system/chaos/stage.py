@@ -19,7 +19,7 @@ from tests.redis_server import RedisServer, find_binary, free_port
 from tests.worker.processes import ROOT, WorkerProcess, wait_for
 from wire.settings import WireSettings
 from wire.store import Store
-from wire.workers import Heartbeat
+from wire.workers import Card, Heartbeat
 
 RESTART_SECONDS = 0.2
 
@@ -92,8 +92,12 @@ class Stage:
         self.redis.start()
         self.run_log = folder / "runs.log"
         self.settings = WireSettings(
-            redis_url=SecretStr(self.redis.url), lease_seconds=plan.lease_seconds
+            redis_url=SecretStr(self.redis.url),
+            lease_seconds=plan.lease_seconds,
+            connect_timeout_seconds=3,  # the askers', so that a crowded machine refuses nobody
+            reply_timeout_seconds=3,
         )
+        self.store = Store(self.settings)
         self.workers = [self.new_worker() for _ in range(plan.workers)]
         self.gateways = [
             Gateway(self.redis, plan, folder, plan.lease_seconds) for _ in range(plan.gateways)
@@ -124,14 +128,15 @@ class Stage:
     def start(self) -> None:
         for process in (*self.workers, *self.gateways):
             process.start()
-        store = Store(self.settings)
-        heart = Heartbeat(store)
-        wait_for(lambda: len(heart.live().cards) == len(self.workers), 90, "workers")
-        store.close()
+        wait_for(lambda: len(self.live_workers()) == len(self.workers), 90, "workers")
         for gateway in self.gateways:
             wait_for(lambda one=gateway: one.is_ready() or not one.is_alive, 60, "a gateway")
             assert gateway.is_alive, gateway.log.read_text()[-2000:]
         self._watcher.start()
+
+    def live_workers(self) -> tuple[Card, ...]:
+        """Cards of the workers that beat within the last seconds."""
+        return Heartbeat(self.store).live().takers
 
     def kill_worker(self, worker: WorkerProcess | None = None) -> None:
         """kill -9 one worker; the watcher starts it again."""
@@ -165,6 +170,7 @@ class Stage:
                 worker.kill()
         for gateway in self.gateways:
             gateway.kill()
+        self.store.close()
         self.redis.kill()
 
 
