@@ -13,17 +13,19 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 
-from service import dispatch, events, idempotency
+from service import dispatch, events, explanation, idempotency
 from service.caller import TheCaller, TheDesk, may, paced
 from service.desk import Desk
-from service.dispatch import Entry, Events
+from service.dispatch import Entry, Events, Wanted
 from service.openapi import ASK_DOCUMENT
 from service.prefer import Preference, preference
 from service.prepare import prepare
 from service.problems import from_failed
 from service.refusals import HUNG_UP
 from service.schema import AskState, answer_of
+from wire.mailbox import FROM_START
 from wire.messages import Done, Failed, Timings
+from wire.records import OPEN
 
 router = APIRouter(tags=["asks"], dependencies=[Depends(may("ask"))])
 
@@ -34,26 +36,60 @@ async def ask(request: Request, desk: TheDesk, key: TheCaller) -> Response:
     came_at = time.perf_counter()
     with desk.holding(request.headers.get("content-length")):
         wanted, streams = await prepare(request, desk, key)
-        ask_id = await idempotency.bind(desk, wanted, request.headers.get("idempotency-key"))
-        wanted = replace(wanted, ask=wanted.ask.model_copy(update={"ask_id": ask_id}))
-        entry = await dispatch.enter(desk, wanted)
-    if wanted.webhook_url is not None:
-        ending = entry.stored.done if entry.stored else None
-        await desk.webhooks.keep(entry.ask_id, wanted.webhook_url, ending)
-    wishes = preference(request.headers.get("prefer"))
+        resumed = await resume(request, desk, wanted) if streams else None
+        if resumed is None:
+            entry = await enter(request, desk, wanted)
+    if resumed is not None:
+        return stream(desk, *resumed)
     if streams:
-        following = dispatch.follow(desk, entry, resume_place(request, entry))
-        return events.respond(
-            following, entry.ask_id, desk.settings.ping_seconds, headers_of(entry)
-        )
+        return stream(desk, entry)
+    wishes = preference(request.headers.get("prefer"))
     if wishes.asynchronous and entry.stored is None:
         return await answer_later(desk, entry, wishes, came_at)
     return await answer_whole(request, desk, entry, came_at)
 
 
+async def enter(request: Request, desk: Desk, wanted: Wanted) -> Entry:
+    """Let the ask in, and note what must be known of it later."""
+    ask_id = await idempotency.bind(desk, wanted, request.headers.get("idempotency-key"))
+    wanted = replace(wanted, ask=wanted.ask.model_copy(update={"ask_id": ask_id}))
+    entry = await dispatch.enter(desk, wanted)
+    if wanted.webhook_url is not None:
+        ending = entry.stored.done if entry.stored else None
+        await desk.webhooks.keep(entry.ask_id, wanted.webhook_url, ending)
+    if wanted.ask.explain and entry.stored is None:
+        await explanation.note(desk, wanted.ask, entry.ask_id)
+    return entry
+
+
+async def resume(request: Request, desk: Desk, wanted: Wanted) -> tuple[Entry, str] | None:
+    """The ask that `Last-Event-ID` names and the place in it; None: a new ask.
+
+    A stream that broke is taken up where it was, though the ask may have ended meanwhile.
+    """
+    named = events.resumed_from(request.headers.get("last-event-id"))
+    if named is None or named[0] is None:
+        return None
+    ask_id, place = named[0], named[1]
+    record = await desk.ledger.get(ask_id)
+    if record is None or record.tenant != wanted.tenant:
+        return None
+    if record.state in OPEN:
+        await desk.come_back(ask_id)
+    key = dispatch.key_of(wanted, await desk.fleet())
+    return Entry(wanted, ask_id, key, "miss" if key else "off"), place
+
+
+def stream(desk: Desk, entry: Entry, place: str = FROM_START) -> Response:
+    """The ask's events as they come."""
+    settings = desk.settings
+    following = dispatch.follow(desk, entry, place, grace_seconds=settings.resume_grace_seconds)
+    return events.respond(following, entry.ask_id, settings.ping_seconds, headers_of(entry))
+
+
 async def answer_later(desk: Desk, entry: Entry, wishes: Preference, came_at: float) -> Response:
     """The answer if it comes within the wish, else 202 and where to look."""
-    tending = desk.chore(fold(dispatch.follow(desk, entry, leaving_cancels=False)))
+    tending = desk.chore(fold(dispatch.follow(desk, entry, grace_seconds=None)))
     if wishes.wait_seconds:
         await asyncio.wait({tending}, timeout=wishes.wait_seconds)
     if tending.done():
@@ -73,14 +109,6 @@ async def answer_later(desk: Desk, entry: Entry, wishes: Preference, came_at: fl
         "Retry-After": "1",
     }
     return JSONResponse(state.model_dump(mode="json"), 202, headers)
-
-
-def resume_place(request: Request, entry: Entry) -> str:
-    """Where a stream goes on: after `Last-Event-ID` if it is of this very ask."""
-    named = events.resumed_from(request.headers.get("last-event-id"))
-    if named is None or named[0] != entry.ask_id:
-        return "0-0"
-    return named[1]
 
 
 async def answer_whole(request: Request, desk: Desk, entry: Entry, came_at: float) -> Response:

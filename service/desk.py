@@ -26,10 +26,11 @@ from wire.errors import StoreUnavailable
 from wire.ledger import AsyncLedger
 from wire.mailbox import AsyncMailbox
 from wire.queue import Queue
-from wire.store import AsyncStore
+from wire.store import AsyncStore, in_wire_errors
 from wire.workers import AsyncFleet, Fleet
 
 T = TypeVar("T")
+RESUMED_SECONDS = 600  # How long a resumption is remembered if the leave that it voids never comes.
 CLOSE_SECONDS = 2.0  # Each step of stopping: a gateway that hangs at its end blocks a roll-out.
 log = structlog.get_logger(__name__)
 
@@ -99,11 +100,34 @@ class Desk:
         if not task.cancelled() and task.exception() is not None:
             log.warning("a chore failed", cause=type(task.exception()).__name__)
 
-    async def leave(self, ask_id: str) -> None:
-        """One asker has gone; the last one to go cancels the ask."""
+    async def leave(self, ask_id: str, grace_seconds: float = 0) -> None:
+        """One asker has gone; the last one to go cancels the ask.
+
+        Whoever was reading a stream has `grace_seconds` to come back, to any gateway.
+        """
+        await asyncio.sleep(grace_seconds)
         with contextlib.suppress(StoreUnavailable):  # its deadline ends it then
+            if grace_seconds and await self._came_back(ask_id):
+                return
             outcome = await self.ledger.cancel(ask_id)
             log.info("asker left", ask_id=ask_id, outcome=outcome)
+
+    async def come_back(self, ask_id: str) -> None:
+        """Somebody goes on with a broken stream: the leave that is on its way is void."""
+        name = f"{self.settings.namespace}:resumed:{ask_id}"
+        with in_wire_errors():
+            pipe = self.store.text.pipeline(transaction=True)
+            pipe.incr(name)
+            pipe.expire(name, RESUMED_SECONDS)
+            await pipe.execute()
+
+    async def _came_back(self, ask_id: str) -> bool:
+        name = f"{self.settings.namespace}:resumed:{ask_id}"
+        with in_wire_errors():
+            if int(await self.store.text.decr(name)) >= 0:
+                return True
+            await self.store.text.delete(name)
+        return False
 
     async def reap(self) -> None:
         """End asks whose time is up and send again what was lost."""

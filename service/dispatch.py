@@ -143,12 +143,13 @@ def _no_room(refused: Refused) -> Problem:
 
 
 async def follow(
-    desk: Desk, entry: Entry, after: str = FROM_START, *, leaving_cancels: bool = True
+    desk: Desk, entry: Entry, after: str = FROM_START, *, grace_seconds: float | None = 0
 ) -> Events:
     """Yield `(event id, event)` up to and with the one ending, by the ask's own deadline.
 
     Whoever stops reading before the ending has left: then the ask is cancelled, unless others
-    wait for it. An event's id is `<ask id>/<place in its stream>`.
+    wait for it or it is taken up within `grace_seconds` (None: never).
+    An event's id is `<ask id>/<place in its stream>`.
     """
     if entry.stored is not None:
         for stored_id, stored in _stored_events(entry):
@@ -175,8 +176,8 @@ async def follow(
                 yield named
     finally:
         desk.inflight -= 1
-        if not ended and leaving_cancels:
-            desk.chore(desk.leave(entry.ask_id))
+        if not ended and grace_seconds is not None:
+            desk.chore(desk.leave(entry.ask_id, grace_seconds))
 
 
 def _may_ask_anew(entry: Entry, failed: Failed) -> bool:

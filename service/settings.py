@@ -68,6 +68,9 @@ class Settings(WireSettings):
         0.5, ge=0, description="How long the list of live workers is used before it is read again."
     )
     ping_seconds: float = Field(15, gt=0, description="Silence after which a stream pings.")
+    resume_grace_seconds: float = Field(
+        2, ge=0, description="How long a stream that broke may be taken up before its ask ends."
+    )
     drain_seconds: int = Field(30, ge=0, description="How long running asks may end at stop.")
     log_json: bool = True
 

@@ -18,6 +18,7 @@ __all__ = ["redis_server"]
 
 def settings_for(server: RedisServer, **fields: object) -> Settings:
     chosen = {"lease_seconds": 1.0, "reap_interval_seconds": 0.2, "fleet_fresh_seconds": 0}
+    chosen["resume_grace_seconds"] = 1.5
     return Settings.model_validate({"redis_url": SecretStr(server.url), **chosen, **fields})
 
 

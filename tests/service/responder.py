@@ -71,6 +71,7 @@ class Responder:
         self.draining = False
         self.store = Store(settings)
         self.ledger, self.mailbox = Ledger(self.store), Mailbox(self.store)
+        self._looked_at = time.monotonic()
         self._stopping = threading.Event()
         self._idle = threading.Event()
         self._pool = ThreadPoolExecutor(capacity)
@@ -83,6 +84,7 @@ class Responder:
             facts=FACTS,
             capacity=self.capacity,
             running=0,
+            idle_seconds=time.monotonic() - self._looked_at,
             draining=self.draining,
         )
 
@@ -97,6 +99,7 @@ class Responder:
                 continue
             popped = self.store.text.brpop([self.settings.queue_name], timeout=0.1)
             if popped:
+                self._looked_at = time.monotonic()
                 body = base64.b64decode(json.loads(popped[1])["body"])
                 self._take(json.loads(body)[0][0])
         heart.leave("responder")

@@ -12,7 +12,7 @@ from tests.redis_server import RedisServer
 from tests.service.responder import Responder, Script, Step, done
 from tests.service.test_ask import BLUE, RED, body
 from tests.service.test_stream import parse
-from tests.service.test_time import eventually
+from tests.service.waiting import eventually
 from wire.messages import Ask, Failed, Token
 
 ASYNC = {"prefer": "respond-async"}

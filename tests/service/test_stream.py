@@ -1,6 +1,7 @@
 """Server-sent events: order, ids, resumption, pings, and failures after the start."""
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from tests.service.conftest import settings_for
 from tests.service.gateway import listening
 from tests.service.responder import Responder, Step, done
 from tests.service.test_ask import body
+from tests.service.waiting import eventually
 from wire.messages import Ask, Failed, Token
 
 Event = tuple[str, str, Any]
@@ -82,30 +84,52 @@ def test_refusals_before_the_start_keep_their_status(http: httpx.Client) -> None
     assert reply.status_code == 422
 
 
+@pytest.mark.parametrize("pause", [0.0, 2.2])
 def test_broken_stream_goes_on_after_the_last_event(
-    http: httpx.Client, responder: Responder
+    http: httpx.Client, responder: Responder, base_url: str, pause: float
 ) -> None:
     def slow(ask: Ask) -> Iterator[Step]:
         for word in "abcdef":
             yield Token(text=word)
-            yield 0.05
+            yield 0.01 if pause else 0.2
         yield done("abcdef")
 
     responder.script = slow
     sent = body(stream=True)
     seen = []
-    keeper = http.stream("POST", "/v1/ask", json=sent)
-    with keeper as kept, http.stream("POST", "/v1/ask", json=sent) as reply:
+    with httpx.stream("POST", f"{base_url}/v1/ask", json=sent) as reply:
         for event in parse(reply.iter_lines()):
             seen.append(event)
             if len(seen) == 2:
                 break
-        reply.close()
-        rest = streamed(http, sent, **{"last-event-id": seen[-1][1]})
-        kept.read()
+    time.sleep(pause)  # within the grace, and after the ask has ended
+    rest = streamed(http, sent, **{"last-event-id": seen[-1][1]})
     assert "".join(data["text"] for kind, _, data in seen + rest if kind == "token") == "abcdef"
     assert rest[-1][0] == "done"
     assert len(responder.asks) == 1
+
+
+def test_stream_that_is_taken_up_is_left_again(
+    http: httpx.Client, responder: Responder, base_url: str
+) -> None:
+    def endless(ask: Ask) -> Iterator[Step]:
+        yield Token(text="a")
+        yield 20.0
+        yield done("a")
+
+    responder.script = endless
+    headers: dict[str, str] = {}
+    for _ in range(2):
+        with httpx.stream(
+            "POST", f"{base_url}/v1/ask", json=body(stream=True), headers=headers
+        ) as reply:
+            if not headers:
+                _, name, _ = next(parse(reply.iter_lines()))
+                headers = {"last-event-id": name}
+            else:
+                time.sleep(2.2)  # longer than the grace of the first leave
+                assert responder.ledger.counters().running == 1
+    assert eventually(lambda: responder.ledger.counters().cancelled == 1, 8)
 
 
 @pytest.mark.parametrize("odd", ["", "x", "ask_1/2", "9" * 50, "1-1; drop", "ask_12345678/1-1\n"])

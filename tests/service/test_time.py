@@ -16,22 +16,16 @@ from tests.service.conftest import settings_for
 from tests.service.gateway import listening
 from tests.service.responder import Responder, Step, done, responding
 from tests.service.test_ask import body
+from tests.service.waiting import eventually
+from wire.ledger import Ledger
 from wire.messages import Ask, Failed, Token
+from wire.store import Store
 
 
 def slow(ask: Ask) -> Iterator[Step]:
     yield Token(text="a")
     yield 5.0
     yield done("a")
-
-
-def eventually(holds: Callable[[], bool], seconds: float = 3) -> bool:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if holds():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def test_no_worker_is_answered_at_the_deadline(http: httpx.Client) -> None:
@@ -224,7 +218,8 @@ def test_store_that_restarts_does_not_break_who_waits(own_redis: RedisServer) ->
             )
         )
         asking.start()
-        time.sleep(0.5)
+        ledger = Ledger(Store(settings))
+        assert eventually(lambda: ledger.counters().accepted == 1)
         own_redis.restart(0.5)
         with responding(settings):
             asking.join()

@@ -19,7 +19,7 @@ from tests.service.conftest import settings_for
 from tests.service.gateway import listening
 from tests.service.responder import Responder, responding
 from tests.service.test_ask import body
-from tests.service.test_time import eventually
+from tests.service.waiting import eventually
 from wire.messages import Failed
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
