@@ -9,14 +9,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn import functional as F
 
 from pocket.albums import PICTURES, Album
 from pocket.gallery import drawn, open_shard, shard_folder
-from pocket.labels import NONE
 from pocket.model import Model
 from pocket.tiles import packing
-from pocket.vision_stage import KIND_WORDS, patch_features
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,27 +54,6 @@ def encode_shard(model: Model, gallery: Path, folder: Path, number: int) -> None
     partial = target.with_suffix(".partial.npy")
     np.save(partial, np.concatenate(parts))
     partial.rename(target)
-
-
-@torch.no_grad()
-def encode_boosted(model: Model, gallery: Path, folder: Path, number: int) -> None:
-    """Projected features with the right kind word added, so that reading can start early."""
-    target = folder / f"{number:05d}.npy"
-    if target.exists():
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    shard, rng = open_shard(gallery, number), np.random.default_rng(number)
-    table = F.normalize(model.get_input_embeddings().weight[torch.tensor(KIND_WORDS)], dim=-1)
-    parts = []
-    for at in range(0, len(shard.tiles), 256):
-        rows = slice(at, at + 256)
-        kind = torch.from_numpy(shard.kind[rows]).long()
-        boost = torch.from_numpy(rng.uniform(0.5, 2.5, kind.shape)).float()
-        boost *= (kind >= 0) & (kind != NONE) & (torch.rand(kind.shape) < 0.9)
-        features = patch_features(model, torch.from_numpy(shard.tiles[rows].copy()))
-        features += table[kind.clamp_min(0)] * boost[..., None]
-        parts.append(features.half().numpy())
-    np.save(target, np.concatenate(parts))
 
 
 def open_pages(gallery: Path, folder: Path) -> list[Pages]:

@@ -100,7 +100,8 @@ class Scaffold(nn.Module):
         logits = logits.masked_fill(later, float("-inf"))
         attended = (logits.logsumexp(1) - logits.gather(1, name[:, None])[:, 0]).mean()
         hidden = F.rms_norm(layer.output[story, value], layer.output.shape[-1:])
-        return attended + F.cross_entropy(self.bound(hidden), which)
+        loss: Tensor = attended + F.cross_entropy(self.bound(hidden), which)
+        return loss
 
     def pointer(self, layer: Layer, batch: Batch, comparing: bool) -> Tensor:
         """The reply row spreads one head's attention evenly over the pictures with the evidence."""

@@ -4,6 +4,7 @@ One thread per process beats one process with many threads on a busy machine: no
 step. Knows nothing of what is trained.
 """
 
+from datetime import timedelta
 from pathlib import Path
 
 import torch
@@ -17,8 +18,17 @@ class Team:
         self.rank, self.size = rank, size
         if size > 1:
             distributed.init_process_group(
-                "gloo", init_method=f"file://{meeting}", rank=rank, world_size=size
+                "gloo",
+                init_method=f"file://{meeting}",
+                rank=rank,
+                world_size=size,
+                timeout=timedelta(hours=2),
             )
+
+    def wait(self) -> None:
+        """Wait until every member is here, for as long as drawing and encoding may take."""
+        if self.size > 1:
+            distributed.barrier()
 
     def average(self, weights: list[Tensor], number: float) -> float:
         """Average the gradients in place, and a number that all must agree on."""

@@ -8,7 +8,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import torch
@@ -19,6 +18,7 @@ from pocket.gallery import CROWDED, drawn
 from pocket.model import Model, build_model, export
 from pocket.reading_stage import Plan, train_reading
 from pocket.runs import load_state
+from pocket.team import Team
 from pocket.vision_stage import VisionPlan, train_vision
 
 WORKSHOP = Path(__file__).resolve().parent.parent / ".pocket"
@@ -34,12 +34,16 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", default="run1", help="name of the run, a folder in .pocket/")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=3)
+    parser.add_argument("--processes", type=int, default=3, help="that average their gradients")
+    parser.add_argument("--threads", type=int, default=1, help="of each process")
     parser.add_argument("--shards", type=int, default=140, help="of 480 pictures each")
-    parser.add_argument("--crowded", type=int, default=110)
-    parser.add_argument("--vision-minutes", type=float, default=45)
-    parser.add_argument("--reading-minutes", type=float, default=90)
+    parser.add_argument("--crowded", type=int, default=100)
+    parser.add_argument("--vision-minutes", type=float, default=52)
+    parser.add_argument("--reading-minutes", type=float, default=180)
+    parser.add_argument("--weights", type=Path, default=weights_folder(), help="where they go")
     parser.add_argument("--export", type=Path, help="only write the weights so far into a folder")
+    parser.add_argument("--rank", type=int, default=0, help=argparse.SUPPRESS)
+    parser.add_argument("--meeting", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -58,6 +62,19 @@ def start_drawing(gallery: Path, shards: int, crowded: int) -> list[subprocess.P
     return [subprocess.Popen([sys.executable, "-c", script])]  # noqa: S603 - ourselves
 
 
+def start_team(options: argparse.Namespace, run: Path) -> Team:
+    """Start the other members and join them, or be one of them."""
+    if options.processes == 1:
+        return Team()
+    meeting: Path = options.meeting or run / f"meeting-{os.getpid()}"
+    if options.rank == 0:
+        for rank in range(1, options.processes):
+            member = ["--rank", str(rank), "--meeting", str(meeting)]
+            again = [sys.executable, "-m", "pocket.train", *sys.argv[1:], *member]
+            subprocess.Popen(again)  # noqa: S603 - ourselves
+    return Team(options.rank, options.processes, meeting)
+
+
 def export_run(model: Model, run: Path, folder: Path) -> None:
     """Write the averaged weights of a run's last checkpoint."""
     vision, reading = load_state(run / "vision.pt"), load_state(run / "reading.pt")
@@ -70,39 +87,50 @@ def export_run(model: Model, run: Path, folder: Path) -> None:
     export(model, folder)
     spent = {
         "vision_minutes": round(vision["minutes"], 1) if vision else 0,
-        "reading_minutes": round(reading["minutes"], 1) if reading else 0,
         "vision_steps": vision["step"] if vision else 0,
+        "reading_minutes": round(reading["minutes"], 1) if reading else 0,
         "reading_steps": reading["step"] if reading else 0,
+        "seed": 0,
     }
     (folder / "training.json").write_text(json.dumps(spent, indent=1) + "\n")
 
 
+def train(options: argparse.Namespace, model: Model, run: Path) -> None:
+    """Vision words, features, reading; each goes on where it stopped."""
+    gallery, features = WORKSHOP / "gallery", run / "features"
+    leads = options.rank == 0
+    drawing = start_drawing(gallery, options.shards, options.crowded) if leads else []
+    team = start_team(options, run)
+    plan = VisionPlan(options.vision_minutes, options.seed)
+    train_vision(model, gallery, run, plan, team)
+    for process in drawing:
+        process.wait()
+    team.wait()
+    for number in drawn(gallery):
+        if number < options.shards and number % options.processes == options.rank:
+            encode_shard(model, gallery, features, number)
+    team.wait()
+    pages = open_pages(gallery, features)
+    train_reading(model, pages, run, Plan(options.reading_minutes, options.seed), team)
+    if leads:
+        export_run(model, run, options.weights)
+
+
 def main() -> None:
-    """Draw, vision words, features, reading, export."""
+    """Train, or only export."""
     options = arguments()
     if any(os.environ.get(k) != v for k, v in MALLOC.items()):
         again = [sys.executable, "-m", "pocket.train", *sys.argv[1:]]
         os.execve(sys.executable, again, {**os.environ, **MALLOC})  # noqa: S606 - ourselves
     torch.set_num_threads(options.threads)
-    run, gallery = WORKSHOP / options.run, WORKSHOP / "gallery"
+    run = WORKSHOP / options.run
     model = build_model(options.seed)
     if options.export is not None:
         export_run(model, run, options.export)
         return
-    WORKSHOP.mkdir(exist_ok=True)
+    run.mkdir(parents=True, exist_ok=True)
     (WORKSHOP / ".gitignore").write_text("*\n")
-    drawing = start_drawing(gallery, options.shards, options.crowded)
-    train_vision(model, gallery, run, VisionPlan(options.vision_minutes, options.seed))
-    for process in drawing:
-        process.wait()
-    started = time.monotonic()
-    for number in drawn(gallery):
-        if number < CROWDED:
-            encode_shard(model, gallery, run / "features", number)
-    print(f"features: {time.monotonic() - started:.0f} s", flush=True)
-    pages = open_pages(gallery, run / "features")
-    train_reading(model, pages, run, Plan(options.reading_minutes, options.seed))
-    export_run(model, run, weights_folder())
+    train(options, model, run)
 
 
 if __name__ == "__main__":
