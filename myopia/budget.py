@@ -86,13 +86,15 @@ def allot(wishes: Sequence[float], total: int, low: int, high: int) -> list[int]
     def clipped(scale: float) -> list[float]:
         return [min(float(high), max(float(low), scale * share)) for share in shares]
 
-    below, above = 0.0, 1.0
-    while sum(clipped(above)) < total and above < 1e18:
-        above *= 2
-    for _ in range(100):
-        middle = (below + above) / 2
-        below, above = (middle, above) if sum(clipped(middle)) <= total else (below, middle)
-    exact = clipped(below)
+    exact = [total * share for share in shares]
+    if min(exact) < low or max(exact) > high:  # a bound binds: find the scale that fits
+        below, above = 0.0, 1.0
+        while sum(clipped(above)) < total and above < 1e18:
+            above *= 2
+        # Until no number lies between; the search was half of the time of pruning small prompts.
+        while below < (middle := (below + above) / 2) < above:
+            below, above = (middle, above) if sum(clipped(middle)) <= total else (below, middle)
+        exact = clipped(below)
     sizes = [math.floor(size + ROUNDING) for size in exact]
     by_remainder = sorted(range(count), key=lambda i: (sizes[i] - exact[i], i))
     while sum(sizes) < total:
