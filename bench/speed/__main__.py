@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from bench.speed import figures
+from bench.speed import clock, figures
 from bench.speed.contenders import Workload
 from bench.speed.figures import Figure
 from bench.speed.plot import bars
@@ -28,12 +28,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.speed", description=__doc__)
     parser.add_argument("--subject", choices=[*SUBJECTS], default="pocket")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--clock", choices=["cpu", "wall"], default="wall")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--asks", type=int, default=16)
     parser.add_argument("--only", nargs="*", help="parts of figures' names")
     parser.add_argument("--out", type=Path, default=Path("build/speed"))
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
+    clock.choose(asked.clock)
     subject = SUBJECTS[asked.subject]()
     measured: list[Figure] = []
     for name, measure in plan(subject, asked.rounds, asked.asks).items():
@@ -45,6 +47,7 @@ def main() -> None:
         "subject": subject.name,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "threads": asked.threads,
+        "clock": asked.clock,
         "load_at_end": os.getloadavg()[0],
         "torch": torch.__version__,
         "figures": [asdict(figure) for figure in measured],

@@ -3,7 +3,6 @@
 Every function gets the same pictures and returns seconds. Nothing is cached between calls.
 """
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -13,6 +12,7 @@ import torch
 from PIL import Image
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
+from bench.speed.clock import now
 from bench.speed.subjects import Subject
 from myopia.engine import Engine, EngineConfig
 from myopia.params import Picture, Pruning, Request, Sampling, Turn
@@ -68,19 +68,19 @@ def make_engine(subject: Subject, **sizes: Any) -> Engine:  # noqa: ANN401
 
 def by_engine(engine: Engine, asks: Sequence[Request], budget: float) -> float:
     """All asks at once."""
-    began = time.perf_counter()
+    began = now()
     for ask in asks:
         engine.add(_with_budget(ask, budget))
     made = 0
     while engine.has_work:
         made += sum(len(output.tokens) for output in engine.step())
     assert made == sum(ask.sampling.max_tokens for ask in asks)
-    return time.perf_counter() - began
+    return now() - began
 
 
 def by_stock(subject: Subject, asks: Sequence[Request], *, together: bool) -> float:
     """Stock `generate()` on the same token ids and pictures, one by one or as one static batch."""
-    began = time.perf_counter()
+    began = now()
     groups = [list(asks)] if together else [[ask] for ask in asks]
     for group in groups:
         with torch.inference_mode():
@@ -89,7 +89,7 @@ def by_stock(subject: Subject, asks: Sequence[Request], *, together: bool) -> fl
                 max_new_tokens=group[0].sampling.max_tokens,
             )
         assert made.shape[0] == len(group)
-    return time.perf_counter() - began
+    return now() - began
 
 
 def stock_inputs(subject: Subject, asks: Sequence[Request]) -> dict[str, Any]:

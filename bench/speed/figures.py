@@ -5,17 +5,18 @@ other load on the machine weighs on both sides.
 """
 
 import statistics
-import time
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
+from bench.speed.clock import now
 from bench.speed.contenders import Workload, by_engine, by_stock, make_engine, requests
 from bench.speed.subjects import Subject
 from myopia.engine import Engine
 from myopia.intake import cells_of, row_of
-from myopia.params import Pruning
+from myopia.params import Picture, Pruning, Request
+from myopia.tiles import TilesUsed
 
 
 @dataclass(slots=True)
@@ -70,9 +71,9 @@ def decode_step(subject: Subject, rows: int, pictures: int, steps: int) -> list[
     taken: dict[float, list[float]] = {1.0: [], 0.2: []}
     for _ in range(steps):
         for budget, engine in engines.items():
-            began = time.perf_counter()
+            began = now()
             engine.step()
-            taken[budget].append(time.perf_counter() - began)
+            taken[budget].append(now() - began)
     held = {budget: subject.weight_bytes + kv_bytes(engine) for budget, engine in engines.items()}
     allowed = held[1.0] / held[0.2]
     speedup = statistics.median(a / b for a, b in zip(taken[1.0], taken[0.2], strict=True))
@@ -103,9 +104,9 @@ def read_bandwidth() -> float:
     block = torch.ones(64 * 2**20)
     best = 0.0
     for _ in range(5):
-        began = time.perf_counter()
+        began = now()
         block.sum()
-        best = max(best, block.numel() * 4 / (time.perf_counter() - began))
+        best = max(best, block.numel() * 4 / (now() - began))
     return best
 
 
@@ -134,18 +135,15 @@ def second_question(subject: Subject, pictures: int, rounds: int, reuse: str) ->
     for number in range(rounds + 1):
         for times in (firsts, seconds):
             (ask,) = requests(subject, work, 500 + number, reuse=reuse)
-            engine.add(ask)
-            while engine.has_work:
-                for output in engine.step():
-                    if output.finished is not None:
-                        times.append(output.finished.timings.first_token_ms / 1e3)
+            times.append(_answered(engine, ask))
     name = f"first token, second question over first ({reuse}, {pictures} pictures)"
     return _ratio(name, seconds[1:], firsts[1:], 0.25, below=True)
 
 
 def scoring_share(subject: Subject, pictures: int, rounds: int) -> Figure:
     """Part of reading a prompt that goes into scores and pruning."""
-    engine = make_engine(subject)
+    engine = make_engine(subject, feature_bytes=2**30)  # looking at pictures is not measured
+    tiles: TilesUsed = "base" if subject.tiles == "base" else "max"
     spent: dict[float, list[float]] = {1.0: [], 0.2: []}
     prompt_tokens = 0
     for number in range(rounds):
@@ -157,17 +155,22 @@ def scoring_share(subject: Subject, pictures: int, rounds: int) -> Figure:
                 700 + number,
                 pruning=Pruning(policy=policy, budget=budget),
             )
-            engine.add(ask)
-            while engine.has_work:
-                for output in engine.step():
-                    if output.finished is not None:
-                        timings = output.finished.timings
-                        times.append(timings.prefill_ms + timings.prune_ms)
-                        prompt_tokens = output.finished.usage.prompt_tokens
+            engine.vision.look([p for p in ask.turns[0].parts if isinstance(p, Picture)], tiles)
+            times.append(_answered(engine, ask) * 1e3)
+            prompt_tokens = row_of(subject.checkpoint, ask).usage.prompt_tokens
     share = 1 - 1 / statistics.median(b / a for a, b in zip(spent[1.0], spent[0.2], strict=True))
     parts = {"ms": {str(budget): times for budget, times in spent.items()}}
     name = f"scoring's share of prefill at {prompt_tokens} tokens"
     return Figure(name, share, "<= 0.08", share <= 0.08, parts)
+
+
+def _answered(engine: Engine, ask: Request) -> float:
+    """Seconds from adding an ask of one token to its ending."""
+    began = now()
+    engine.add(ask)
+    while engine.has_work:
+        engine.step()
+    return now() - began
 
 
 def longest_gap(subject: Subject, pictures: int) -> Figure:
@@ -178,11 +181,11 @@ def longest_gap(subject: Subject, pictures: int) -> Figure:
         engine.step()
     big = requests(subject, Workload("", 1, pictures, 2), 2)[0]
     engine.add(big.__class__("ask_big", big.turns, sampling=big.sampling, tiles=big.tiles))
-    gaps, last = [], time.perf_counter()
+    gaps, last = [], now()
     while engine.stats().waiting or engine.stats().reading:
         engine.step()
-        gaps.append(time.perf_counter() - last)
-        last = time.perf_counter()
+        gaps.append(now() - last)
+        last = now()
     bound = engine.config.gap_seconds
     parts = {"bound_seconds": bound, "steps": len(gaps), "median": statistics.median(gaps)}
     name = f"longest gap while {pictures} pictures are read, seconds"
