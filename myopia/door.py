@@ -145,13 +145,12 @@ class MyopiaCache(Cache):
         return max(row.pad + row.layout.length for row in self._prompts)
 
     def _learn(self, prompts: list[RowPrompt]) -> None:
-        if isinstance(self.pruning, Pruning):
-            prunings = [self.pruning] * len(prompts)
-        elif len(prompts) % len(self.pruning) == 0:
-            each = len(prompts) // len(self.pruning)  # beams repeat rows
-            prunings = [one for one in self.pruning for _ in range(each)]
-        else:
-            raise BadRequest(f"{len(self.pruning)} prunings for {len(prompts)} rows")
+        given = [self.pruning] if isinstance(self.pruning, Pruning) else list(self.pruning)
+        each, left = divmod(len(prompts), len(given))
+        beams = all(prompts[i] == prompts[i - i % max(each, 1)] for i in range(len(prompts)))
+        if left or (len(given) > 1 and not beams):  # beams repeat a row next to itself
+            raise BadRequest(f"{len(given)} prunings for {len(prompts)} rows")
+        prunings = [one for one in given for _ in range(each)]
         for one, row in zip(prunings, prompts, strict=True):
             budget.check(one, row.layout)
         self._prompts = prompts
@@ -198,8 +197,6 @@ class MyopiaCache(Cache):
         if batch % len(self._prompts):
             raise BadRequest(f"the cache was made for {len(self._prompts)} rows, not {batch}")
         each = batch // len(self._prompts)
-        if not isinstance(self.pruning, Pruning):
-            self.pruning = tuple(one for one in self.pruning for _ in range(each))
         self._learn([row for row in self._prompts for _ in range(each)])
 
     def _survivors(self) -> list[list[Survivors]]:

@@ -1,5 +1,6 @@
 """The library door with stock `generate()`: equal to a full cache with the same columns hidden."""
 
+import math
 import threading
 from typing import Any
 
@@ -150,6 +151,23 @@ def test_policies_mixed_in_one_batch_equal_each_alone(model: Any) -> None:
         torch.testing.assert_close(logits[row], wanted[0], atol=1e-5, rtol=1e-5)
 
 
+def test_prunings_go_with_their_rows_beams_and_all_and_survive_a_reset(model: Any) -> None:
+    inputs = small_inputs([(28, 28), (28, 56)], [(56, 56), (40, 30)])
+    prunings = [Pruning(budget=0.1), Pruning(policy="h2o", budget=0.5)]
+    cache = MyopiaCache(model, prunings)
+    for _ in range(2):
+        cache.reset()
+        model.generate(**inputs, max_new_tokens=3, num_beams=2, past_key_values=cache)
+        kept = [len(cache.kept_positions(row)[0][0]) for row in range(4)]
+        layouts = cache.layouts
+        for row, share in ((0, 0.1), (1, 0.1), (2, 0.5), (3, 0.5)):
+            images = layouts[row].image_tokens
+            assert kept[row] == layouts[row].length - images + math.ceil(share * images)
+    told = MyopiaCache.for_inputs(model, inputs, prunings)
+    model.generate(**inputs, max_new_tokens=3, num_beams=2, past_key_values=told)
+    assert [len(told.kept_positions(row)[0][0]) for row in range(4)] == kept
+
+
 def test_two_threads_with_other_knobs_get_their_own_results(model: Any) -> None:
     prunings = [Pruning(budget=0.1), Pruning(policy="h2o", budget=0.5)]
     prompts = [checks.ONE, checks.shifted(checks.ONE, 5)]
@@ -287,5 +305,6 @@ class TestRefusals:
         assert caught.value.field == "/pruning/bin_tokens"
 
     def test_as_many_prunings_as_rows(self, model: Any) -> None:
-        with pytest.raises(BadRequest, match="3 prunings for 4 rows"):
-            greedy(model, checks.RAGGED, MyopiaCache(model, [Pruning()] * 3))
+        for count in (2, 3, 5):
+            with pytest.raises(BadRequest, match=f"{count} prunings for 4 rows"):
+                greedy(model, checks.RAGGED, MyopiaCache(model, [Pruning()] * count))
