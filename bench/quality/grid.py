@@ -97,7 +97,8 @@ def candidates(budgets: tuple[float, ...] = BUDGETS) -> list[Variant]:
             Variant("text", text),
             Variant("text bins", replace(text, bin_mode="mass")),
             Variant("text quota", replace(text, subsidy="quota")),
-            Variant("mostly text", replace(text, alpha=0.9)),
+            Variant("quota", replace(text, alpha=0.8, subsidy="quota", bin_mode="mass")),
+            Variant("quota bins off", replace(text, alpha=0.8, subsidy="quota")),
         ]
     return variants
 

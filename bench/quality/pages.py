@@ -21,7 +21,7 @@ PROTOCOL_TITLES = {
 
 
 # Rules that are no policies: parts of `myopia` in other proportions, and the caption probe.
-CANDIDATES = ("text", "text bins", "text quota", "mostly text", "probe", "probe quota")
+CANDIDATES = ("text", "text bins", "text quota", "quota", "quota bins off", "probe", "probe quota")
 
 
 def write_pages(results: Json, page: Path, pictures: Path) -> None:
@@ -107,7 +107,8 @@ def _policies(rows: Json, title: str) -> str:
     return (
         f"## Policies, protocol {title}\n\nMean score ± error, and difference to the whole cache "
         f"with its interval. In italics: `text` is `myopia` with alpha 1, gamma 1 and no bins, "
-        f"`mostly text` has alpha .9, `probe` keeps what captions of every picture looked at."
+        f"`quota` has alpha .8, a quota for every image and bins, `probe` keeps what captions of "
+        f"every picture looked at."
         f"\n\n{table(header, body)}"
     )
 

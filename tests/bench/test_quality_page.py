@@ -19,7 +19,7 @@ from bench.quality.runs import main_plan, reduced_plan, surface_plan
 from bench.quality.summary import calibration, fidelity, informative, overall, summarise
 from myopia.loading import Checkpoint
 
-VARIANTS = [*grid.policies(), *grid.head_modes(), *grid.bins()]
+VARIANTS = [*grid.policies(), *grid.head_modes(), *grid.bins(), *grid.candidates()]
 
 
 def line(dataset: str, number: int, protocol: str = "question", **scores: float) -> Line:
