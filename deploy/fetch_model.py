@@ -11,8 +11,6 @@ import re
 import sys
 from pathlib import Path
 
-from huggingface_hub import HfApi, snapshot_download
-
 PATTERNS = ("*.json", "*.safetensors", "*.model", "*.jinja", "*.txt")
 MARK = ".revision"
 
@@ -51,6 +49,9 @@ def fetch(repo: str, revision: str, folder: Path) -> None:
         return
     if folder.exists():
         raise FetchRefused(f"folder: {folder} exists and holds something else; name another folder")
+    # a refusal, and a folder that is filled, need no client of the hub: a second of imports
+    from huggingface_hub import HfApi, snapshot_download  # noqa: PLC0415
+
     partial = folder.with_name(f"{folder.name}.{revision[:12]}.partial")
     # a download that was cut off goes on where it stopped
     snapshot_download(repo, revision=revision, local_dir=partial, allow_patterns=list(PATTERNS))
