@@ -40,6 +40,7 @@ async function open() {
   watchState(() => { pictures.retry(); changed(); });
   offerExamples(pictures, fill);
   openLink();
+  sessionStorage.removeItem("myopia-loaded-twice");
   document.documentElement.dataset.open = String(Math.round(performance.now()));
 }
 
