@@ -196,7 +196,9 @@ def test_too_large_for_the_slots_fails_at_once_and_others_wait(checkpoint: Check
 
 def test_smaller_budgets_let_more_asks_in(checkpoint: Checkpoint) -> None:
     def most_running(budget: float) -> int:
-        engine = Engine(checkpoint, EngineConfig(kv_bytes=1_500_000, most_rows=100, gap_seconds=999))
+        engine = Engine(
+            checkpoint, EngineConfig(kv_bytes=1_500_000, most_rows=100, gap_seconds=999)
+        )
         for number in range(10):
             engine.add(
                 asking(
