@@ -56,8 +56,8 @@ chaos: $(STAMP)  ## kill workers, Redis and gateways under load; nothing may be 
 load: $(STAMP)  ## latency and throughput of the service round the engine
 	$(BIN)/python -m bench.load
 
-bench-quality: $(STAMP)  ## accuracy by policy and budget on drawn pictures
-	$(BIN)/python -m bench.quality
+bench-quality: $(STAMP)  ## accuracy by policy and budget on drawn pictures (half an hour on 4 cores)
+	$(BIN)/python -m bench.quality --jobs 4
 
 bench-speed: $(STAMP)  ## answers/s and decode steps against stock generate()
 	$(BIN)/python -m bench.speed

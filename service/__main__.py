@@ -1,6 +1,10 @@
-"""`python -m service`: the gateway under uvicorn, with settings from the environment."""
+"""`python -m service`: the gateway under uvicorn, with settings from the environment.
+
+0  stopped    2  a setting is wrong    3  Redis does not answer
+"""
 
 import sys
+import time
 import warnings
 
 import structlog
@@ -9,21 +13,75 @@ from PIL import Image
 from pydantic import ValidationError
 
 from service.app import create_app
+from service.keys import KeyFile
 from service.logs import configure
 from service.settings import Settings
+from wire.errors import StoreUnavailable
+from wire.store import Store
 
 log = structlog.get_logger(__name__)
 
 
+WRONG_SETTING, NO_REDIS = 2, 3
+STORE_WAIT_SECONDS = 10.0
+
+
+class Refusal(Exception):
+    """The gateway must not start; the message names the setting."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def check_keys(settings: Settings) -> None:
+    """Refuse a file of keys that cannot be read: nobody would be let in."""
+    path = settings.api_keys_file
+    if path is None:
+        return
+    try:
+        KeyFile.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise Refusal(WRONG_SETTING, f"MYOPIA_API_KEYS_FILE={path}: {error.strerror}") from error
+    except ValidationError as error:
+        raise Refusal(
+            WRONG_SETTING,
+            f"MYOPIA_API_KEYS_FILE={path}: not a file of keys; make one with "
+            "`python -m service.keys NAME`",
+        ) from error
+
+
+def check_store(settings: Settings) -> None:
+    """Wait a little for a Redis that is just starting, then refuse."""
+    store = Store(settings)
+    give_up_at = time.monotonic() + STORE_WAIT_SECONDS
+    while True:
+        try:
+            store.ping()
+            return
+        except StoreUnavailable as error:
+            if time.monotonic() > give_up_at:
+                raise Refusal(NO_REDIS, f"MYOPIA_REDIS_URL: {error}") from error
+            time.sleep(0.2)
+        finally:
+            store.close()
+
+
 def main() -> int:
-    """Listen until told to stop; 2 when the settings cannot be read."""
+    """Listen until told to stop, or say which setting keeps the gateway from starting."""
     try:
         settings = Settings()
     except ValidationError as wrong:
         for error in wrong.errors(include_input=False):
             place = "_".join(str(part) for part in error["loc"]).upper()
             print(f"MYOPIA_{place}: {error['msg']}", file=sys.stderr)
-        return 2
+        return WRONG_SETTING
+    try:
+        check_keys(settings)
+        check_store(settings)
+    except Refusal as refusal:
+        print(str(refusal), file=sys.stderr)
+        return refusal.code
     configure(as_json=settings.log_json)
     # Pixels are limited by `max_image_pixels`, far below what Pillow would warn about.
     warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)

@@ -1,0 +1,60 @@
+"""What a gateway refuses to start with, and the words that it refuses with."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from launch.redis import free_port
+
+ROOT = Path(__file__).parents[2]
+
+
+def start(**settings: str) -> tuple[int, str, float]:
+    """Exit code, words and seconds of `python -m service` that is expected to refuse."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("MYOPIA_")}
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "service"],
+        cwd=ROOT,
+        env=clean | {"MYOPIA_PORT": str(free_port())} | settings,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.returncode, done.stderr, time.monotonic() - began
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MYOPIA_PORT", "eighty"),
+        ("MYOPIA_REDIS_URL", "http://127.0.0.1"),
+        ("MYOPIA_API_KEYS_FILE", "/nowhere/keys.json"),
+    ],
+)
+def test_a_wrong_setting_is_named(name: str, value: str) -> None:
+    code, words, _ = start(**{name: value})
+    assert code == 2
+    assert name in words
+
+
+def test_a_file_that_holds_no_keys_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "keys.json"
+    file.write_text("not json")
+    code, words, _ = start(MYOPIA_API_KEYS_FILE=str(file))
+    assert code == 2
+    assert "python -m service.keys" in words
+    assert "not json" not in words
+
+
+def test_a_redis_that_is_not_there_is_named_and_its_password_is_not() -> None:
+    code, words, took = start(MYOPIA_REDIS_URL=f"redis://:hush@127.0.0.1:{free_port()}/0")
+    assert code == 3
+    assert "MYOPIA_REDIS_URL" in words
+    assert "hush" not in words
+    assert took < 30
