@@ -25,12 +25,12 @@ ALBUMS, STORIES, SEED = 80, 120, 1
 SHORT_COUNTS, SHORT_ALBUMS, SHORT_STORIES = [2, 4, 6, 10], 8, 12
 OFFERED_FROM = 0.75
 SUPERVISION = (
-    "Scaffolding until two thirds of the reading stage: layer 0 heads 0-3 of the reply row fetch "
-    "the colour/name, kind and picture-number words; layer 2 head 1 (layer 3 head 0 for change and "
-    "movement) of the reply row points at the evidence; linear heads, thrown away, read the asked "
-    "words off the reply row after layer 0 and the picture's number off image tokens after layer "
-    "1. The last third ran without any of it. Question-aware pruning is easier here than on a "
-    "natural model."
+    "Layer 0 heads 0 to 3 of the reply row fetch the colour or name, kind and picture-number "
+    "words; layer 2 head 1 (layer 3 head 0 for change and movement) of the reply row points at the "
+    "evidence; layer 1 head 3 of a note's value attends to the note's name. Linear heads, thrown "
+    "away, read the asked words off the reply row after layer 0, the picture's number off image "
+    "tokens and the name off a note's value after layer 1. Question-aware pruning is easier here "
+    "than on a natural model."
 )
 
 

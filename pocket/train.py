@@ -91,6 +91,7 @@ def export_run(model: Model, run: Path, folder: Path) -> None:
         "reading_minutes": round(reading["minutes"], 1) if reading else 0,
         "reading_steps": reading["step"] if reading else 0,
         "seed": 0,
+        "scaffolds": "first two thirds of the reading minutes",
     }
     (folder / "training.json").write_text(json.dumps(spent, indent=1) + "\n")
 
