@@ -3,14 +3,14 @@
 Knows which picture of which shard it took; nothing of features, tokens or models.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from pocket.albums import PICTURES, Album
 from pocket.questions.asking import ask
 from pocket.questions.story import Link, Note, Question, Story
-from pocket.questions.wordings import word
+from pocket.questions.wordings import loosen, word
 from pocket.words import NAMES
 
 WEIGHTS = {
@@ -119,4 +119,6 @@ def sample_questions(
 def sample_sheet(albums: list[Album], count: int, asked: int, rng: np.random.Generator) -> Sheet:
     """A story with `asked` questions at most."""
     story, pictures = compose(albums, count, rng, renumber=True)
-    return Sheet(story, pictures, sample_questions(story, asked, rng))
+    questions = sample_questions(story, asked, rng)
+    loose = tuple(replace(q, text=loosen(q.text, rng)) for q in questions)
+    return Sheet(story, pictures, loose)

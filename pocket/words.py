@@ -42,7 +42,7 @@ FUNCTION = tuple(
 
 LATER = tuple(
     """about according compare content anything anywhere other them they their else single
-    multiple hello thanks sentence possible""".split()
+    multiple hello thanks sentence possible like among everything know want""".split()
 )
 
 VOCABULARY: tuple[str, ...] = tuple(
@@ -77,6 +77,8 @@ SAME: tuple[tuple[str, str], ...] = (
     ("what is", "what's|whats"),
     ("do", "does|did|doing|done"),
     ("say", "says|said|saying"),
+    ("give", "gives|given|giving"),
+    ("look", "looking|looks"),
     ("find", "identify|locate|spot|finds"),
     ("anywhere", "somewhere"),
     ("other", "others|another"),

@@ -4,6 +4,8 @@ Spelling variants (photo, colour, second ...) are folded by the tokenizer and ne
 Knows no right answers.
 """
 
+import re
+
 import numpy as np
 
 WORDINGS: dict[str, tuple[str, ...]] = {
@@ -24,6 +26,18 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "Which image is the {thing} in?",
         "A {thing} is in which image?",
         "Which image number contains a {thing}?",
+        "Show me the image with a {thing}.",
+        "I am looking for a {thing}: which image has it?",
+        "There is a {thing} in one image. Which one?",
+        "Name the image that contains a {thing}.",
+        "The number of the image with the {thing}?",
+        "Where can I see a {thing}?",
+        "Say which image has the {thing}.",
+        "Choose the image showing a {thing}.",
+        "{thing}: which image?",
+        "Among these images, which has a {thing}?",
+        "The {thing} is shown by which image?",
+        "One of the images shows a {thing}, which is it?",
     ),
     "color": (
         "What color is the {shape} in image {k}?",
@@ -36,6 +50,8 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "The {shape} in image {k} is what color?",
         "Image {k}: what color is the {shape}?",
         "Which color is the {shape} in image {k}?",
+        "Say what color image {k} gives its {shape}.",
+        "{shape} in image {k}: which color?",
     ),
     "shape": (
         "What shape is the {color} object in image {k}?",
@@ -49,6 +65,9 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "Tell me the shape of the {color} object in image {k}.",
         "Name the {color} shape in image {k}.",
         "What {color} shape can you see in image {k}?",
+        "The {color} object in image {k} is what?",
+        "Say which shape is {color} in image {k}.",
+        "{color} object in image {k}: which shape?",
     ),
     "only": (
         "What shape is in image {k}?",
@@ -77,6 +96,10 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "Read the digit in image {k}.",
         "What number is written in image {k}?",
         "Tell me the digit of image {k}.",
+        "Image {k} shows which digit?",
+        "Say what number image {k} contains.",
+        "Image {k}: which digit?",
+        "Which is the digit in image {k}?",
     ),
     "exist": (
         "Is there a {thing} in image {k}?",
@@ -90,6 +113,11 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "Does a {thing} appear in image {k}?",
         "Does image {k} have a {thing} in it?",
         "Is the {thing} shown in image {k}?",
+        "Can a {thing} be found in image {k}?",
+        "Say whether image {k} contains a {thing}.",
+        "Image {k} shows a {thing}, yes or no?",
+        "Is it true that there is a {thing} in image {k}?",
+        "A {thing} in image {k}?",
     ),
     "exist any": (
         "Is there a {thing} in any image?",
@@ -116,6 +144,9 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "In how many images can you see a {thing}?",
         "How many images are there with a {thing}?",
         "How many of these images show a {thing}?",
+        "Say how many images have a {thing}.",
+        "In total, how many images contain a {thing}?",
+        "A {thing} is shown by how many images?",
     ),
     "describe": (
         "Describe image {k}.",
@@ -129,6 +160,9 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "Give a description of image {k}.",
         "What do you see in image {k}?",
         "Please describe the content of image {k}.",
+        "Name the things in image {k}.",
+        "Image {k} shows what?",
+        "List everything in image {k}.",
     ),
     "needle": (
         "What is the value of {name}?",
@@ -197,3 +231,52 @@ def name_thing(kind: str | None, color: str | None, rng: np.random.Generator) ->
     if rng.random() < 0.1:
         return f"{kind} that is {color}" if rng.random() < 0.6 else f"{kind} in {color}"
     return f"{color} {kind}"
+
+
+OPENERS = (
+    "Please", "Tell me,", "Can you tell me:", "I would like to know:", "Look at these images.",
+    "Look at them all:", "Give the answer:", "Now", "And", "So", "Just say", "Please answer:",
+)  # fmt: skip
+SOFT = frozenset(
+    [
+        "a",
+        "the",
+        "in",
+        "of",
+        "it",
+        "is",
+        "are",
+        "there",
+        "do",
+        "does",
+        "you",
+        "can",
+        "see",
+        "that",
+        "these",
+        "them",
+        "to",
+        "has",
+        "with",
+    ]
+)
+FILLERS = ("please", "the", "a", "now", "it", "here", "you", "see", "then", "just", "of", "that")
+
+
+def loosen(text: str, rng: np.random.Generator) -> str:
+    """The question as a hurried or wordy person puts it: small words lost, added or moved."""
+    if rng.random() < 0.5:
+        return text
+    place = re.search(r" (?:in|from) image (\d+)(?=[ ?.:]|$)(?! (?:and|to))", text)
+    if place and not text.startswith("From") and rng.random() < 0.3:
+        start = str(rng.choice(["In image {}:", "In image {},", "Image {}.", "Look at image {}:"]))
+        text = f"{start.format(place[1])} {text[: place.start()]}{text[place.end() :]}"
+    words = []
+    for one in text.split():
+        if one.lower() in SOFT and rng.random() < 0.12:
+            continue
+        if rng.random() < 0.04:
+            words.append(str(rng.choice(FILLERS)))
+        words.append(one)
+    said = " ".join(words)
+    return f"{rng.choice(OPENERS)} {said}" if rng.random() < 0.3 else said

@@ -46,7 +46,7 @@ def test_reading_learns_and_resumes(tmp_path: Path) -> None:
     first = load_state(tmp_path / "reading.pt")
     assert first is not None
     assert first["step"] >= 1
-    train_reading(model, pages, tmp_path, Plan(minutes=0.04, seed=0, level=1))
+    train_reading(model, pages, tmp_path, Plan(minutes=first["minutes"] + 0.02, seed=0, level=1))
     second = load_state(tmp_path / "reading.pt")
     assert second is not None
     assert second["step"] > first["step"]
@@ -70,7 +70,7 @@ def test_every_loss_has_a_gradient() -> None:
 def test_questions_are_true() -> None:
     """Every task can be asked, and the answers agree with the scenes they are about."""
     model = build_model(0)
-    pages = held_out(model, 12, first=70)
+    pages = held_out(model, 24, first=70)
     rng = np.random.default_rng(1)
     seen = set()
     for _ in range(80):
