@@ -96,7 +96,8 @@ def to_done(
         finish_reason=finished.reason,
         usage=messages.Usage(**asdict(finished.usage)),
         cache=messages.CacheUse(**asdict(finished.cache)),
-        timings=messages.Timings(**timings),
+        # hundredths of a millisecond: what lies below is noise of the clock
+        timings=messages.Timings(**{name: round(ms, 2) for name, ms in timings.items()}),
         warnings=(*finished.warnings, *warnings),
         logprobs=None
         if finished.logprobs is None
