@@ -25,11 +25,11 @@ install: $(STAMP)  ## create the environment with the pinned versions
 serve: $(STAMP)  ## gateway, worker, embedded Redis and the pocket model on http://127.0.0.1:8000
 	@exec $(BIN)/python -m launch
 
-test: $(STAMP)  ## the default suite (minutes)
-	$(BIN)/python -m pytest
+test: $(STAMP)  ## the default suite (minutes), a file at a time on two cores
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-test-slow: $(STAMP)  ## the slow tests: containers, long faults, full accuracy
-	$(BIN)/python -m pytest -m slow
+test-slow: $(STAMP)  ## the slow tests; SLOW=tests/service names some of them
+	$(BIN)/python -m pytest -m slow $(SLOW)
 
 lint: $(STAMP)  ## ruff: rules and format
 	$(BIN)/ruff check .
