@@ -106,7 +106,5 @@ def test_exam_equals_stock_generate(model: Any) -> None:
 
 def test_short_card(model: Any) -> None:
     card = FOLDER / "card.json"
-    if not card.exists():
-        pytest.skip("no card yet")
     torch.set_num_threads(2)
     assert short_disagreements(json.loads(card.read_text()), model) == []
