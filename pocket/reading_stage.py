@@ -17,7 +17,7 @@ from pocket.model import Model
 from pocket.muon import Pair
 from pocket.reader import Layer, answer_logits, run_layers
 from pocket.runs import Clock, load_state, note, rate, save_state
-from pocket.scaffold import COMPARE_LAYER, POINTER_LAYER, Scaffold, Weights
+from pocket.scaffold import LOOKS, Scaffold, Weights
 from pocket.sheets import IGNORE, Batch, collate
 from pocket.stories import Sheet, sample_sheet
 from pocket.team import Team
@@ -98,8 +98,8 @@ def losses(
             extra["index_loss"] = weights.index * index_loss
             if len(batch.binding):
                 extra["bind"] = weights.bind * scaffold.bind(layer, batch)
-        if depth in (POINTER_LAYER, COMPARE_LAYER) and len(batch.pointer):
-            loss = scaffold.pointer(layer, batch, depth == COMPARE_LAYER)
+        if depth in LOOKS and len(batch.pointer):
+            loss = scaffold.pointer(layer, batch, depth)
             extra[f"pointer{depth}"] = weights.pointer * loss
     assert layer is not None
     scored = batch.target != IGNORE
@@ -128,6 +128,24 @@ def _average(kept: dict[str, Tensor], model: Model, share: float) -> None:
             kept[name].lerp_(weight.detach(), 1 - share)
 
 
+def load_language(model: Model, state: dict[str, Tensor]) -> None:
+    """Take all but vision from a checkpoint: the eyes may have been trained further since."""
+    eyes = ("model.vision_tower.", "model.multi_modal_projector.")
+    language = {name: weight for name, weight in state.items() if not name.startswith(eyes)}
+    missing = model.load_state_dict(language, strict=False)
+    wrong = [name for name in missing.missing_keys if not name.startswith(eyes)]
+    if wrong or missing.unexpected_keys:
+        raise ValueError(f"not a checkpoint of this model: {wrong + missing.unexpected_keys}")
+
+
+def extend(ranges: list[list[int]], step: int) -> None:
+    """Count a step in: [first, last] steps under scaffolding, for the model card."""
+    if ranges and ranges[-1][1] == step - 1:
+        ranges[-1][1] = step
+    else:
+        ranges.append([step, step])
+
+
 def train_reading(
     model: Model, pages: list[Pages], folder: Path, plan: Plan, team: Team | None = None
 ) -> dict[str, Tensor]:
@@ -144,14 +162,14 @@ def train_reading(
     kept = {n: p.detach().clone() for n, p in model.named_parameters() if p.requires_grad}
     fixed = torch.tensor(KIND_WORDS + COLOR_WORDS)
     anchor = words.detach()[fixed].clone()
-    progress, step, spent = Progress(plan.level, {}), 0, 0.0
+    progress, step, spent, watched = Progress(plan.level, {}), 0, 0.0, []
     before = load_state(folder / "reading.pt")
     if before is not None:
-        model.load_state_dict(before["model"])
+        load_language(model, before["model"])
         scaffold.load_state_dict(before["scaffold"])
         optimizer.load_state_dict(before["optimizer"])
         kept, step, spent = before["kept"], before["step"], before["minutes"]
-        progress = Progress(before["level"], before["right"])
+        progress, watched = Progress(before["level"], before["right"]), before.get("watched", [])
         anchor = words.detach()[fixed].clone()
     clock, rng = Clock(plan.minutes, spent), np.random.default_rng([plan.seed, step, team.rank])
     now = clock.progress
@@ -166,6 +184,8 @@ def train_reading(
         optimizer.step(rate(now, step, plan.peak, plan.decay_from))
         with torch.no_grad():
             words[fixed] = anchor
+        if weights is not None:
+            extend(watched, step)
         step += 1
         _average(kept, model, min(plan.average, step / (step + 20)))
         score_replies(batch, right, progress)
@@ -178,6 +198,6 @@ def train_reading(
             state = {"model": model.state_dict(), "scaffold": scaffold.state_dict(),
                      "optimizer": optimizer.state_dict(), "kept": kept, "step": step,
                      "minutes": clock.spent_minutes, "level": progress.level,
-                     "right": progress.right}  # fmt: skip
+                     "right": progress.right, "watched": watched}  # fmt: skip
             save_state(folder / "reading.pt", state)
     return kept

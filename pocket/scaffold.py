@@ -11,11 +11,16 @@ from torch.nn import functional as F
 
 from pocket.reader import Layer
 from pocket.scene import shape_number
-from pocket.sheets import Batch
+from pocket.sheets import AT, EACH, FIRST, SECOND, Batch
 from pocket.words import COLORS, NAMES
 
-POINTER_LAYER, POINTER_HEAD = 2, 1
-COMPARE_LAYER, COMPARE_HEAD = 3, 0
+# Layer -> (mode of the look, head) of the reply row: at the evidence; at the first and the second
+# of two compared pictures; at each counted picture and the start of the prompt, so that the share
+# left on the start tells how many pictures there are.
+LOOKS: dict[int, tuple[tuple[int, int], ...]] = {
+    2: ((AT, 1),),
+    3: ((FIRST, 0), (SECOND, 1), (EACH, 2)),
+}
 BIND_HEAD = 3
 NUMBERS = 16
 
@@ -103,14 +108,19 @@ class Scaffold(nn.Module):
         loss: Tensor = attended + F.cross_entropy(self.bound(hidden), which)
         return loss
 
-    def pointer(self, layer: Layer, batch: Batch, comparing: bool) -> Tensor:
-        """The reply row spreads one head's attention evenly over the pictures with the evidence."""
-        chosen = batch.pointer[:, 2] == int(comparing)
-        if not chosen.any():
-            return layer.key.new_zeros(())
+    def pointer(self, layer: Layer, batch: Batch, depth: int) -> Tensor:
+        """The reply row spreads one head's attention evenly over the groups of its evidence."""
+        total = layer.key.new_zeros(())
+        for mode, number in LOOKS[depth]:
+            chosen = batch.pointer[:, 2] == mode
+            if chosen.any():
+                total = total + self._look(layer, batch, chosen, number)
+        return total
+
+    @staticmethod
+    def _look(layer: Layer, batch: Batch, chosen: Tensor, number: int) -> Tensor:
         story, row, _ = batch.pointer[chosen].unbind(1)
-        head = torch.full_like(row, COMPARE_HEAD if comparing else POINTER_HEAD)
-        logits = _row_logits(layer, row, story, head, batch)
+        logits = _row_logits(layer, row, story, torch.full_like(row, number), batch)
         evidence = batch.evidence[chosen]
         on_evidence = logits[:, : evidence.shape[1]].masked_fill(~evidence, float("-inf"))
         loss = logits.logsumexp(1) - on_evidence.logsumexp(1)

@@ -21,6 +21,7 @@ from pocket.words import NAMES, VOCABULARY
 
 WORD = {word: i for i, word in enumerate(VOCABULARY)}
 IGNORE = -100
+AT, FIRST, SECOND, EACH = range(4)  # how a reply row is to look at evidence, see scaffold.LOOKS
 
 
 @lru_cache(maxsize=1)
@@ -126,7 +127,7 @@ class Batch:
     replies: list[tuple[int, int, Question]]  # (story, reply row, question)
     fetch: Tensor  # (n, 4): story, row, column, head
     binding: Tensor  # (k, 4): story, value token, name token, name
-    pointer: Tensor  # (m, 3): story, row, 1 for questions that compare pictures
+    pointer: Tensor  # (m, 3): story, row, mode of the look
     evidence: Tensor  # (m, P) bool: tokens of one evidence group
 
 
@@ -151,6 +152,18 @@ def _evidence(prefix: Prefix, group: tuple[tuple[int, int], ...]) -> list[int]:
         if (p >= 0 and t >= 0 and (p, t) in wanted) or (n >= 0 and (-1, n) in wanted):
             at.append(i)
     return at
+
+
+def looks(question: Question, prefix: Prefix, reply: int) -> list[tuple[int, int, list[int]]]:
+    """(row, mode, prefix tokens) of each group of evidence; counting adds the prompt's start."""
+    found = []
+    for offset, groups in question.pointers:
+        for i, group in enumerate(groups):
+            mode = {"change": FIRST + i, "move": FIRST + i, "count": EACH}.get(question.task, AT)
+            found.append((reply + offset, mode, _evidence(prefix, group)))
+    if question.task == "count":
+        found.append((reply, EACH, [0]))
+    return [look for look in found if look[2]]
 
 
 def _pad(rows: list[list[int]], fill: int) -> Tensor:
@@ -185,13 +198,9 @@ def collate(sheets: list[tuple[Sheet, Pages]]) -> Batch:
             target[b] += [IGNORE] * reply + answer
             replies.append((b, base + reply, question))
             fetch += [(b, f.row, f.column, f.head) for f in fetches(question, said, reply, base)]
-            for offset, groups in question.pointers:
-                for group in groups:
-                    at = _evidence(prefixes[b], group)
-                    if at:
-                        comparing = int(question.task in ("change", "move"))
-                        pointer.append((b, base + reply + offset, comparing))
-                        evidence.append(at)
+            for row, mode, at in looks(question, prefixes[b], base + reply):
+                pointer.append((b, row, mode))
+                evidence.append(at)
     ids = _pad([p.ids for p in prefixes], WORD["<pad>"])
     picture = _pad([p.picture for p in prefixes], -1)
     offsets = torch.tensor([sheet.story.offset for sheet, _ in sheets])[:, None]

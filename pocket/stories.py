@@ -14,23 +14,24 @@ from pocket.questions.wordings import loosen, word
 from pocket.words import NAMES
 
 WEIGHTS = {
-    "find": 0.13,
-    "find color": 0.05,
+    "find": 0.1,
+    "find color": 0.04,
     "find shape": 0.06,
-    "find digit": 0.1,
+    "find digit": 0.12,
     "color": 0.06,
-    "shape": 0.09,
-    "digit": 0.09,
-    "exist": 0.14,
-    "exist any": 0.08,
-    "count": 0.12,
-    "describe": 0.1,
+    "shape": 0.1,
+    "digit": 0.12,
+    "exist": 0.12,
+    "exist any": 0.07,
+    "count": 0.2,
+    "describe": 0.15,
     "needle": 0.25,
-    "change": 0.16,
-    "move": 0.12,
+    "change": 0.1,
+    "move": 0.25,
 }
 FLIP = {"left": "right", "right": "left", "up": "down", "down": "up"}
 HIGHEST_NUMBER = 12
+LINKED = 0.25  # share of stories that are to hold a change or a movement
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,11 @@ def sample_questions(
 def sample_sheet(albums: list[Album], count: int, asked: int, rng: np.random.Generator) -> Sheet:
     """A story with `asked` questions at most."""
     story, pictures = compose(albums, count, rng, renumber=True)
+    wanted = rng.random() < LINKED
+    for _ in range(6):  # few albums are series: without this, movement is seldom asked
+        if story.links or not wanted:
+            break
+        story, pictures = compose(albums, count, rng, renumber=True)
     questions = sample_questions(story, asked, rng)
     loose = tuple(replace(q, text=loosen(q.text, rng)) for q in questions)
     return Sheet(story, pictures, loose)

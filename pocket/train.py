@@ -40,6 +40,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--crowded", type=int, default=100)
     parser.add_argument("--vision-minutes", type=float, default=52)
     parser.add_argument("--reading-minutes", type=float, default=180)
+    parser.add_argument("--scaffold-until", type=float, default=0.67, help="share of the minutes")
     parser.add_argument("--weights", type=Path, default=weights_folder(), help="where they go")
     parser.add_argument("--export", type=Path, help="only write the weights so far into a folder")
     parser.add_argument("--rank", type=int, default=0, help=argparse.SUPPRESS)
@@ -75,6 +76,11 @@ def start_team(options: argparse.Namespace, run: Path) -> Team:
     return Team(options.rank, options.processes, meeting)
 
 
+def spell(ranges: list[list[int]]) -> str:
+    """Such as 0-1310, 1451-1870."""
+    return ", ".join(f"{first}-{last}" for first, last in ranges)
+
+
 def export_run(model: Model, run: Path, folder: Path) -> None:
     """Write the averaged weights of a run's last checkpoint."""
     vision, reading = load_state(run / "vision.pt"), load_state(run / "reading.pt")
@@ -91,14 +97,14 @@ def export_run(model: Model, run: Path, folder: Path) -> None:
         "reading_minutes": round(reading["minutes"], 1) if reading else 0,
         "reading_steps": reading["step"] if reading else 0,
         "seed": 0,
-        "scaffolds": "first two thirds of the reading minutes",
+        "scaffolds": "on in reading steps " + spell(reading["watched"]) if reading else "none",
     }
     (folder / "training.json").write_text(json.dumps(spent, indent=1) + "\n")
 
 
 def train(options: argparse.Namespace, model: Model, run: Path) -> None:
     """Vision words, features, reading; each goes on where it stopped."""
-    gallery, features = WORKSHOP / "gallery", run / "features"
+    gallery = WORKSHOP / "gallery"
     leads = options.rank == 0
     drawing = start_drawing(gallery, options.shards, options.crowded) if leads else []
     team = start_team(options, run)
@@ -107,12 +113,17 @@ def train(options: argparse.Namespace, model: Model, run: Path) -> None:
     for process in drawing:
         process.wait()
     team.wait()
+    eyes = load_state(run / "vision.pt")
+    features = run / f"features-{eyes['step'] if eyes else 0}"  # of these eyes only
     for number in drawn(gallery):
         if number < options.shards and number % options.processes == options.rank:
             encode_shard(model, gallery, features, number)
     team.wait()
     pages = open_pages(gallery, features)
-    train_reading(model, pages, run, Plan(options.reading_minutes, options.seed), team)
+    plan_of_reading = Plan(
+        options.reading_minutes, options.seed, scaffold_until=options.scaffold_until
+    )
+    train_reading(model, pages, run, plan_of_reading, team)
     if leads:
         export_run(model, run, options.weights)
 

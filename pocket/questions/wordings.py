@@ -38,6 +38,21 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "Among these images, which has a {thing}?",
         "The {thing} is shown by which image?",
         "One of the images shows a {thing}, which is it?",
+        "{thing}, which image is it in?",
+        "In which one is the {thing}?",
+        "I want the image with the {thing}.",
+        "Which image do you find the {thing} in?",
+        "Only one image has a {thing}: which?",
+        "Can you find the {thing}? In which image is it?",
+        "On which of these images is a {thing} to be seen?",
+        "Look for a {thing} and say in which image it is.",
+        "The image with a {thing} is number what?",
+        "What is the number of the image with the {thing}?",
+        "Which one of the images is the one with the {thing}?",
+        "Give me the number of the image that has a {thing}.",
+        "At which image do you see a {thing}?",
+        "If you look for a {thing}, which image is it in?",
+        "Which image, if any, has the {thing}?",
     ),
     "color": (
         "What color is the {shape} in image {k}?",
@@ -52,6 +67,15 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "Which color is the {shape} in image {k}?",
         "Say what color image {k} gives its {shape}.",
         "{shape} in image {k}: which color?",
+        "What is the {shape} of image {k} like in color?",
+        "Image {k} has a {shape}: what color is it?",
+        "Look at the {shape} in image {k}. What color is it?",
+        "In which color is the {shape} of image {k}?",
+        "Which color was used for the {shape} in image {k}?",
+        "The color of the {shape} in image {k} is what?",
+        "Give the color of the {shape} of image {k}.",
+        "There is a {shape} in image {k}, of what color?",
+        "{shape} in image {k}: color?",
     ),
     "shape": (
         "What shape is the {color} object in image {k}?",
@@ -68,6 +92,15 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "The {color} object in image {k} is what?",
         "Say which shape is {color} in image {k}.",
         "{color} object in image {k}: which shape?",
+        "Image {k} has something {color}: what shape is it?",
+        "Look at the {color} object in image {k}. What shape is it?",
+        "What kind of shape is the {color} one in image {k}?",
+        "What is it that is {color} in image {k}?",
+        "Which of the shapes in image {k} is {color}?",
+        "The shape of the {color} thing in image {k} is what?",
+        "Give the shape that is {color} in image {k}.",
+        "What is {color} in image {k}?",
+        "In image {k} there is something {color}. Which shape is it?",
     ),
     "only": (
         "What shape is in image {k}?",
@@ -100,6 +133,16 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "Say what number image {k} contains.",
         "Image {k}: which digit?",
         "Which is the digit in image {k}?",
+        "The digit in image {k} is what?",
+        "Which digit was written in image {k}?",
+        "Look at image {k}. Which digit is there?",
+        "Give the digit of image {k}.",
+        "What number can be read in image {k}?",
+        "There is a digit in image {k}, which is it?",
+        "What does the digit in image {k} say?",
+        "Image {k} has a number in it. What is it?",
+        "Find the digit in image {k}.",
+        "Digit in image {k}?",
     ),
     "exist": (
         "Is there a {thing} in image {k}?",
@@ -118,6 +161,14 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "Image {k} shows a {thing}, yes or no?",
         "Is it true that there is a {thing} in image {k}?",
         "A {thing} in image {k}?",
+        "Is there any {thing} in image {k}?",
+        "Would you say image {k} has a {thing}?",
+        "Look at image {k}: do you see a {thing}?",
+        "Has image {k} got a {thing}?",
+        "Is there a {thing} to be seen in image {k}?",
+        "Check if image {k} has a {thing}.",
+        "Is a {thing} part of image {k}?",
+        "Does one see a {thing} in image {k}?",
     ),
     "exist any": (
         "Is there a {thing} in any image?",
@@ -132,6 +183,16 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "Is there a {thing} in the images?",
         "Is there any {thing}?",
         "Do you see a {thing} anywhere?",
+        "Is a {thing} shown in one of the images?",
+        "Can a {thing} be found in any of the images?",
+        "Is there an image that shows a {thing}?",
+        "Do these images show a {thing} at all?",
+        "Does a {thing} appear in any of these images?",
+        "Is there one image with a {thing}?",
+        "Say whether any image has a {thing}.",
+        "Any {thing} in these images?",
+        "Is there a {thing} anywhere at all?",
+        "Among all images, is there a {thing}?",
     ),
     "count": (
         "How many images show a {thing}?",
@@ -147,6 +208,15 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "Say how many images have a {thing}.",
         "In total, how many images contain a {thing}?",
         "A {thing} is shown by how many images?",
+        "The number of images with a {thing} is what?",
+        "Of these images, how many have a {thing}?",
+        "Give the number of images that have a {thing}.",
+        "How often is a {thing} shown in these images?",
+        "How many of them have a {thing}?",
+        "Tell me how many images show a {thing}.",
+        "A {thing} is in how many images?",
+        "What is the count of images with a {thing}?",
+        "For how many images is it true that they show a {thing}?",
     ),
     "describe": (
         "Describe image {k}.",
@@ -163,6 +233,13 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "Name the things in image {k}.",
         "Image {k} shows what?",
         "List everything in image {k}.",
+        "Say what is in image {k}.",
+        "What objects are in image {k}?",
+        "Tell me everything about image {k}.",
+        "Image {k}: what is in it?",
+        "Which things does image {k} have?",
+        "What would you say image {k} shows?",
+        "A caption for image {k}, please.",
     ),
     "needle": (
         "What is the value of {name}?",
@@ -175,6 +252,15 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "What does the note say about {name}?",
         "Which digit is the value of {name}?",
         "{name} is what?",
+        "The value of {name} is what?",
+        "Which number is the value of {name}?",
+        "What value is given for {name}?",
+        "What value does {name} have?",
+        "Do you know the value of {name}?",
+        "What was said about {name}?",
+        "Look at the notes: what is {name}?",
+        "{name}?",
+        "Read me the value of {name}.",
     ),
     "note": (
         "Note: {name} is {digit}.",
@@ -184,6 +270,10 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "{name} has the value {digit}.",
         "{name} = {digit}",
         "Remark: {name} is {digit}.",
+        "{name}: {digit}.",
+        "Remember: {name} is {digit}.",
+        "{digit} is the value of {name}.",
+        "We know that {name} is {digit}.",
     ),
     "change": (
         "What changed between image {k} and image {j}?",
@@ -196,6 +286,10 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "How do image {k} and image {j} differ?",
         "Compare image {k} and image {j}: what changed?",
         "What was changed between images {k} and {j}?",
+        "Image {k} and image {j}: what changed?",
+        "Look at image {k} and image {j}. What is different?",
+        "What is not the same in image {k} and image {j}?",
+        "Tell me what changed from image {k} to image {j}.",
     ),
     "move": (
         "Where does the {shape} move from image {k} to image {j}?",
@@ -207,6 +301,11 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "From image {k} to image {j}, where does the {shape} move?",
         "What is the direction of the {shape} from image {k} to image {j}?",
         "Does the {shape} move left, right, up or down from image {k} to image {j}?",
+        "The {shape} goes where from image {k} to image {j}?",
+        "From image {k} to image {j} the {shape} moves in which direction?",
+        "Tell me which way the {shape} moves from image {k} to image {j}.",
+        "Between image {k} and image {j}, which way does the {shape} go?",
+        "To which side does the {shape} move from image {k} to image {j}?",
     ),
 }
 
@@ -237,46 +336,52 @@ OPENERS = (
     "Please", "Tell me,", "Can you tell me:", "I would like to know:", "Look at these images.",
     "Look at them all:", "Give the answer:", "Now", "And", "So", "Just say", "Please answer:",
 )  # fmt: skip
+CLOSERS = (
+    "Please.", "Thanks!", "Tell me.", "Do you see it?", "Give a short answer.", "One word.",
+    "Look at all of them.", "Do you know?",
+)  # fmt: skip
 SOFT = frozenset(
-    [
-        "a",
-        "the",
-        "in",
-        "of",
-        "it",
-        "is",
-        "are",
-        "there",
-        "do",
-        "does",
-        "you",
-        "can",
-        "see",
-        "that",
-        "these",
-        "them",
-        "to",
-        "has",
-        "with",
-    ]
+    "a the in of it is are there do does you can see that these them to has with".split()  # noqa: SIM905
 )
-FILLERS = ("please", "the", "a", "now", "it", "here", "you", "see", "then", "just", "of", "that")
+FILLERS = (
+    "please", "the", "a", "now", "it", "here", "you", "see", "then", "just", "of", "that",
+    "maybe", "hm",
+)  # fmt: skip
+
+
+CHUNK = re.compile(r" (?=(?:in|on|of|with|is|does|do|that|show|shows|contain|has|have) )", re.I)
+ORDERED = re.compile(
+    r"image \d+ (?:and|to)|images \d+ and", re.I
+)  # which number comes first matters
+
+
+def shuffle(text: str, rng: np.random.Generator) -> str:
+    """The question's phrases in another order, where none of them depends on it."""
+    phrases = CHUNK.split(text.rstrip("?. "))
+    if len(phrases) < 2 or ORDERED.search(text):
+        return text
+    return ", ".join(phrases[i] for i in rng.permutation(len(phrases)))
 
 
 def loosen(text: str, rng: np.random.Generator) -> str:
     """The question as a hurried or wordy person puts it: small words lost, added or moved."""
-    if rng.random() < 0.5:
+    if rng.random() < 0.4:
         return text
     place = re.search(r" (?:in|from) image (\d+)(?=[ ?.:]|$)(?! (?:and|to))", text)
     if place and not text.startswith("From") and rng.random() < 0.3:
         start = str(rng.choice(["In image {}:", "In image {},", "Image {}.", "Look at image {}:"]))
         text = f"{start.format(place[1])} {text[: place.start()]}{text[place.end() :]}"
+    elif rng.random() < 0.12:
+        text = shuffle(text, rng)
+    lost = 0.12 if rng.random() < 0.8 else 0.6
     words = []
     for one in text.split():
-        if one.lower() in SOFT and rng.random() < 0.12:
+        if one.lower() in SOFT and rng.random() < lost:
             continue
         if rng.random() < 0.04:
             words.append(str(rng.choice(FILLERS)))
         words.append(one)
     said = " ".join(words)
-    return f"{rng.choice(OPENERS)} {said}" if rng.random() < 0.3 else said
+    if rng.random() < 0.3:
+        said = f"{rng.choice(OPENERS)} {said}"
+    return f"{said} {rng.choice(CLOSERS)}" if rng.random() < 0.1 else said

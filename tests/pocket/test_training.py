@@ -10,10 +10,11 @@ from pocket.exam import held_out
 from pocket.model import build_model
 from pocket.muon import orthogonal
 from pocket.questions.asking import MAKERS, ask
-from pocket.reading_stage import Plan, losses, sample_batch, train_reading
+from pocket.reading_stage import Plan, extend, load_language, losses, sample_batch, train_reading
 from pocket.runs import Clock, load_state, rate, save_state
 from pocket.scaffold import Scaffold, Weights
-from pocket.stories import compose
+from pocket.sheets import EACH, build_prefix, looks
+from pocket.stories import Sheet, compose
 
 
 def test_orthogonal_updates_have_equal_strength() -> None:
@@ -50,6 +51,46 @@ def test_reading_learns_and_resumes(tmp_path: Path) -> None:
     second = load_state(tmp_path / "reading.pt")
     assert second is not None
     assert second["step"] > first["step"]
+
+
+def test_eyes_trained_further_stay(tmp_path: Path) -> None:
+    """A resumed reading stage takes its language layers from the checkpoint, not its old eyes."""
+    torch.manual_seed(0)
+    old, new = build_model(0), build_model(1)
+    eyes = {k: v.clone() for k, v in new.state_dict().items() if "vision" in k or "projector" in k}
+    load_language(new, old.state_dict())
+    for name, weight in new.state_dict().items():
+        wanted = eyes[name] if name in eyes else old.state_dict()[name]
+        assert torch.equal(weight, wanted), name
+    with pytest.raises(ValueError, match="language_model"):
+        load_language(new, {k: v for k, v in old.state_dict().items() if "layers.3" not in k})
+
+
+def test_supervised_steps_are_recorded() -> None:
+    ranges: list[list[int]] = []
+    for step in (0, 1, 2, 7, 8):
+        extend(ranges, step)
+    assert ranges == [[0, 2], [7, 8]]
+
+
+def test_counting_looks_at_every_picture_and_the_start() -> None:
+    """k pictures and the start share the attention, so that 1/(k + 1) is left on the start."""
+    model = build_model(0)
+    pages = held_out(model, 6, first=90)
+    rng = np.random.default_rng(2)
+    counted = 0
+    while counted < 12:
+        story, chosen = compose(pages.albums, 5, rng)
+        question = ask("count", story, rng)
+        if question is None:
+            continue
+        counted += 1
+        prefix = build_prefix(Sheet(story, chosen, (question,)), pages)
+        found = looks(question, prefix, 4)
+        assert {(row, mode) for row, mode, _ in found} == {(4, EACH)}
+        assert found[-1][2] == [0]
+        shown = {prefix.picture[at[0]] for _, _, at in found[:-1]}
+        assert str(len(shown)) == question.answer
 
 
 def test_every_loss_has_a_gradient() -> None:
