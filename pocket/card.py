@@ -16,12 +16,12 @@ from typing import Any
 from transformers import LlavaNextForConditionalGeneration
 
 from pocket import weights_folder
-from pocket.exam import Mark, examine, held_out, table
+from pocket.exam import LINKED_TASKS, Mark, examine, held_out, table
 from pocket.model import Model
 from pocket.render import render
 
 COUNTS = list(range(2, 13))
-ALBUMS, STORIES, SEED = 80, 120, 1
+ALBUMS, STORIES, LINKED_STORIES, SEED = 360, 120, 60, 1
 SHORT_COUNTS, SHORT_ALBUMS, SHORT_STORIES = [2, 4, 6, 10], 8, 12
 OFFERED_FROM = 0.75
 SUPERVISION = (
@@ -54,7 +54,9 @@ def by_position(marks: list[Mark]) -> dict[str, dict[str, dict[str, float]]]:
 
 def measure(model: Model) -> dict[str, Any]:
     """The card's numbers."""
-    marks = examine(model, held_out(model, ALBUMS), COUNTS, STORIES, SEED)
+    pages = held_out(model, ALBUMS)
+    marks = examine(model, pages, COUNTS, STORIES, SEED)
+    marks += examine(model, pages, COUNTS, LINKED_STORIES, SEED, dict.fromkeys(LINKED_TASKS, 1.0))
     positions = by_position(marks)
     tasks: dict[str, Any] = {}
     for task, row in table(marks).items():

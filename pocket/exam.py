@@ -25,6 +25,7 @@ from pocket.tiles import PER_TILE, cut
 from pocket.words import VOCABULARY
 
 HELD_OUT = 1 << 30  # albums from this number on are never trained on
+LINKED_TASKS = frozenset({"change", "move"})
 EVEN = dict.fromkeys(WEIGHTS, 1.0) | {"needle": 3.0, "change": 2.0, "move": 3.0}
 
 
@@ -103,7 +104,8 @@ def examine(
     seed: int,
     weights: dict[str, float] | None = None,
 ) -> list[Mark]:
-    """Marks of `stories` stories for each number of pictures."""
+    """Marks of `stories` stories per number of pictures; only linked ones where weights ask so."""
+    linked = weights is not None and set(weights) <= LINKED_TASKS
     marks = []
     for count in counts:
         rng = np.random.default_rng([seed, count])
@@ -111,8 +113,11 @@ def examine(
             sheets = []
             for _ in range(4):
                 story, chosen = compose(pages.albums, count, rng)
+                while linked and not story.links:
+                    story, chosen = compose(pages.albums, count, rng)
                 asked = sample_questions(story, 24, rng, weights or EVEN)
-                sheets.append((Sheet(story, chosen, asked), pages))
+                if asked:
+                    sheets.append((Sheet(story, chosen, asked), pages))
             marks += mark(model, collate(sheets), count)
     return marks
 
