@@ -9,8 +9,9 @@ import numpy as np
 
 from pocket.albums import PICTURES, Album
 from pocket.questions.asking import ask
+from pocket.questions.loosening import loosen
 from pocket.questions.story import Link, Note, Question, Story
-from pocket.questions.wordings import loosen, word
+from pocket.questions.wordings import word
 from pocket.words import NAMES
 
 WEIGHTS = {
