@@ -18,6 +18,7 @@ from wire.records import (
     Finished,
     Joined,
     Missing,
+    Place,
     Reaped,
     Record,
     Refused,
@@ -168,9 +169,17 @@ def counters() -> Call[Counters]:
     return Call("counters", (), read)
 
 
-def look_up(ask_id: str) -> Call[Record | None]:
-    """Read one record."""
-    return Call("look_up", (ask_id,), lambda reply: _record(reply) if reply else None)
+def look_up(
+    ask_id: str, slots: int | None = None, service_seconds: float = 0
+) -> Call[Record | None]:
+    """Read one record; with the fleet's `slots`, a waiting ask's place in line too."""
+    args = (ask_id, "" if slots is None else slots, _ms(service_seconds))
+    return Call("look_up", args, lambda reply: _record(reply) if reply else None)
+
+
+def in_line(tenant: str, slots: int, service_seconds: float) -> Call[float | None]:
+    """Seconds that an ask of this tenant would wait that came now; None: nobody can say."""
+    return Call("in_line", (tenant, slots, _ms(service_seconds)), _wait)
 
 
 def page(
@@ -201,7 +210,12 @@ def _record(flat: list[str]) -> Record:
         owner=row.get("owner"),
         cancel_asked=row.get("cancel") == "1",
         last_error=row.get("error"),
+        place=Place(int(row["position"]), _wait(row["wait"])) if "position" in row else None,
     )
+
+
+def _wait(ms: str) -> float | None:
+    return None if float(ms) < 0 else float(ms) / 1000
 
 
 def _ms(seconds: float) -> int:

@@ -24,6 +24,7 @@ from wire.records import (
     Submitted,
 )
 from wire.store import AsyncStore, Store
+from wire.workers import Fleet
 
 MOST_REAPED = 200
 """Asks of one kind that one reaping touches, so that a script never holds the server long."""
@@ -127,9 +128,19 @@ class AsyncLedger:
             )
         )
 
-    async def get(self, ask_id: str) -> Record | None:
-        """Read one record, None when the store has none."""
-        return await self._store.run(calls.look_up(ask_id))
+    async def get(self, ask_id: str, fleet: Fleet | None = None) -> Record | None:
+        """Read one record, None when the store has none.
+
+        With the live workers, a queued ask's `place` is read in the same step: O(log N + T) on
+        the server, T the tenants (1000 at most) whose turn comes before.
+        """
+        if fleet is None:
+            return await self._store.run(calls.look_up(ask_id))
+        return await self._store.run(calls.look_up(ask_id, fleet.slots, fleet.service_seconds))
+
+    async def expected_wait_seconds(self, tenant: str, fleet: Fleet) -> float | None:
+        """How long an ask of this tenant would wait that came now; None without workers."""
+        return await self._store.run(calls.in_line(tenant, fleet.slots, fleet.service_seconds))
 
     async def cancel(self, ask_id: str, *, everyone: bool = False) -> Cancelled:
         """One asker leaves; the last one to leave (or `everyone`) cancels the ask."""

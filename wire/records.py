@@ -70,8 +70,23 @@ Submitted = Accepted | Joined | Refused | Missing
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where in line a waiting ask stands: `position` 1 is the very next that a worker claims.
+
+    Exact for the asks that wait now; an ask that comes later may still go first, when its tenant
+    has had fewer turns. The wait is by the moving mean, None where no worker takes asks.
+    """
+
+    position: int
+    expected_wait_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
-    """One ask as the ledger has it. `attempt` is the fencing token: claims so far."""
+    """One ask as the ledger has it. `attempt` is the fencing token: claims so far.
+
+    `place` is only read where it was asked for, and only a queued ask has one.
+    """
 
     ask_id: str
     state: State
@@ -85,6 +100,7 @@ class Record:
     owner: str | None
     cancel_asked: bool
     last_error: str | None
+    place: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)

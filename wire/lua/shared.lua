@@ -38,17 +38,56 @@ local function owns(id, attempt)
   return row[1] == 'running' and row[2] == attempt
 end
 
+-- Virtual time of a tenant's next turn: where it waits already, or where it would begin to.
+local function next_turn(tenant)
+  local waits = redis.call('ZSCORE', ns .. 'turns', tenant)
+  if waits then return tonumber(waits) end
+  local vtime = tonumber(redis.call('GET', ns .. 'vtime') or '0')
+  return math.max(vtime, tonumber(redis.call('HGET', ns .. 'tags', tenant) or '0'))
+end
+
+-- Byte order, in which Redis breaks ties of a set; Lua's own `<` follows the machine's locale.
+local function precedes(one, other)
+  for i = 1, math.min(#one, #other) do
+    local a, b = string.byte(one, i), string.byte(other, i)
+    if a ~= b then return a < b end
+  end
+  return #one < #other
+end
+
+-- How many waiting asks would be claimed before one that has `mine` of its tenant's before it.
+-- A tenant's turns are one apart in virtual time, so the others' earlier turns are counted without
+-- playing the claims through: O(log N + T), T the tenants whose turn comes before, 1000 at most.
+local function ahead_of(tenant, mine)
+  local turn = next_turn(tenant) + mine
+  local ahead = mine
+  local others = redis.call('ZRANGEBYSCORE', ns .. 'turns', '-inf', turn, 'WITHSCORES',
+    'LIMIT', 0, 1000)
+  for i = 1, #others, 2 do
+    local other = others[i]
+    if other ~= tenant then
+      local earlier = turn - tonumber(others[i + 1]) + (precedes(other, tenant) and 1 or 0)
+      ahead = ahead + math.min(redis.call('ZCARD', ns .. 'wait:' .. other), earlier)
+    end
+  end
+  return ahead
+end
+
+-- Milliseconds until so many asks were claimed and one more is: free slots take asks at once, then
+-- one is free each `service / slots`. Negative: nobody can say.
+local function wait_after(ahead, slots, service)
+  if slots <= 0 or service < 0 then return -1 end
+  local free = math.max(0, slots - redis.call('ZCARD', ns .. 'running'))
+  return math.max(0, ahead + 1 - free) * service / slots
+end
+
 -- Put an ask among the waiting of its tenant; the tenant's turn comes no earlier than now.
 local function enqueue(id, tenant, order, deadline)
   redis.call('HSET', ns .. 'ask:' .. id, 'state', 'queued')
   redis.call('ZADD', ns .. 'queued', deadline, id)
   redis.call('ZADD', ns .. 'wait:' .. tenant, order, id)
   redis.call('ZADD', ns .. 'looks', now, id)
-  if not redis.call('ZSCORE', ns .. 'turns', tenant) then
-    local vtime = tonumber(redis.call('GET', ns .. 'vtime') or '0')
-    local tag = tonumber(redis.call('HGET', ns .. 'tags', tenant) or '0')
-    redis.call('ZADD', ns .. 'turns', math.max(vtime, tag), tenant)
-  end
+  redis.call('ZADD', ns .. 'turns', 'NX', next_turn(tenant), tenant)
 end
 
 local function unwait(id, tenant)

@@ -39,17 +39,9 @@ if tonumber(redis.call('HGET', ns .. 'tenants', tenant) or '0') >= max_of_tenant
   return {'refused', 'too_many_of_tenant', tostring(math.max(1, pace))}
 end
 
--- Tenants take turns: before this ask go its tenant's own, and of each other as many at most.
 local wait = 0
 if pace > 0 then
-  local mine = redis.call('ZCARD', ns .. 'wait:' .. tenant)
-  local ahead = mine
-  for _, other in ipairs(redis.call('ZRANGE', ns .. 'turns', 0, 999)) do
-    if other ~= tenant then
-      ahead = ahead + math.min(redis.call('ZCARD', ns .. 'wait:' .. other), mine + 1)
-    end
-  end
-  wait = math.max(0, ahead + 1 - math.max(0, slots - running)) * pace
+  wait = wait_after(ahead_of(tenant, redis.call('ZCARD', ns .. 'wait:' .. tenant)), slots, service)
   -- Whoever would be claimed too late to finish must not be let in: under steady overload every
   -- ask would be (goodput fell to a tenth of capacity). The mean varies, hence the margins.
   local most = math.min(max_wait, deadline - now - 1.5 * service)
