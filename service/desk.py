@@ -26,6 +26,7 @@ from wire.errors import StoreUnavailable
 from wire.ledger import AsyncLedger
 from wire.mailbox import AsyncMailbox
 from wire.queue import Queue
+from wire.records import Record
 from wire.store import AsyncStore, in_wire_errors
 from wire.workers import AsyncFleet, Fleet
 
@@ -56,14 +57,27 @@ class Desk:
         self.held_bytes = 0
         self._workers = AsyncFleet(self.store)
         self._seen: tuple[float, Fleet] | None = None
+        self._looking: asyncio.Task[Fleet] | None = None
         self._chores: set[asyncio.Task[Any]] = set()
 
     async def fleet(self) -> Fleet:
         """The live workers, as they were at most `fleet_fresh_seconds` ago."""
         now = time.monotonic()
-        if self._seen is None or now - self._seen[0] > self.settings.fleet_fresh_seconds:
-            self._seen = (now, await self._workers.live())
-        return self._seen[1]
+        if self._seen is not None and now - self._seen[0] <= self.settings.fleet_fresh_seconds:
+            return self._seen[1]
+        if self._looking is None or self._looking.done():  # a crowd looks once, together
+            self._looking = self.chore(self._look())
+        return await asyncio.shield(self._looking)
+
+    async def _look(self) -> Fleet:
+        began = time.monotonic()
+        fleet = await self._workers.live()
+        self._seen = (began, fleet)
+        return fleet
+
+    async def record(self, ask_id: str) -> Record | None:
+        """An ask's record, with its place in line while it waits."""
+        return await self.ledger.get(ask_id, await self.fleet())
 
     @contextlib.contextmanager
     def holding(self, declared_bytes: str | None) -> Generator[None]:
@@ -81,12 +95,14 @@ class Desk:
         finally:
             self.held_bytes -= size
 
-    async def send(self, ask_id: str) -> None:
-        """Tell a worker to look; without a broker the reaper will, once it is back."""
+    async def send(self, ask_id: str) -> bool:
+        """Tell a worker to look; without a broker (False) the reaper will, once it is back."""
         try:
             await self.queue.asend(ask_id)
         except StoreUnavailable:
             log.warning("message not sent; the reaper will send it", ask_id=ask_id)
+            return False
+        return True
 
     def chore(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Do something that must outlive the request it belongs to."""
@@ -134,7 +150,8 @@ class Desk:
         fleet = await self.fleet()
         reaped = await self.ledger.reap(idle=fleet.idle)
         for ask_id in reaped.resend:
-            await self.send(ask_id)
+            if not await self.send(ask_id):
+                return  # what is left is missed again in a second
 
     async def reap_forever(self) -> None:
         """Reap each second; every gateway does, so that asks end even where no worker lives."""

@@ -7,7 +7,7 @@ the ledger's words and the deadline; knows neither HTTP nor how a body looked.
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -106,7 +106,7 @@ async def _submit(
     outcome = await desk.ledger.submit(wanted.ask, tenant=wanted.tenant, room=room, flight=flight)
     match outcome:
         case Accepted(ask_id, wait_seconds):
-            await desk.send(ask_id)
+            desk.chore(desk.send(ask_id))  # however slow the broker is, the ask is accepted
             wait = wait_seconds if fleet.slots else None
             return Entry(wanted, ask_id, key, "miss" if key else "off", expected_wait_seconds=wait)
         case Joined(ask_id):
@@ -211,16 +211,28 @@ async def _until_deadline(desk: Desk, entry: Entry, after: str) -> Events:
                 try:
                     async with asyncio.timeout(max(0.0, deadline + grace - time.time())):
                         after, event = await anext(events)
-                except TimeoutError:
-                    break
                 except StopAsyncIteration:
                     return
+                except TimeoutError:
+                    break
+                except StoreUnavailable:
+                    if time.time() < deadline:
+                        raise
+                    break
                 yield after, event
                 if event.kind != "token":
                     return
         if grace == 0:
-            await desk.reap()
+            await _let_expire(desk)
+    # Nobody waits any more, so it is expired whether or not the ledger can say so now.
     yield after, EXPIRED
+
+
+async def _let_expire(desk: Desk) -> None:
+    """Have the ledger end what is out of time, unless it is away."""
+    with suppress(StoreUnavailable, TimeoutError):
+        async with asyncio.timeout(GRACE_SECONDS):
+            await desk.reap()
 
 
 async def _ending(desk: Desk, entry: Entry, event: Token | Done | Failed) -> Token | Done | Failed:

@@ -1,7 +1,7 @@
 """Answers that were given before, kept in the Redis for caches under everything that decides them.
 
-A cache that is down or full is a cache that has nothing: no error leaves this file. Joining an
-ask that is still in flight is the ledger's (`submit(flight=answer_key(...))`).
+A cache that is down or full is a cache that has nothing, unless it is the durable Redis: then
+nothing else would work either. Joining an ask in flight is the ledger's (`submit(flight=…)`).
 """
 
 import hashlib
@@ -16,6 +16,7 @@ from wire.errors import StoreUnavailable
 from wire.messages import Ask, Done
 from wire.store import AsyncStore, in_wire_errors
 
+AWAY_SECONDS = 1.0
 # What names one asking and not the question; everything else decides the answer.
 NOT_DECIDING = {"ask_id", "deadline", "traceparent"}
 
@@ -50,13 +51,23 @@ class AsyncAnswers:
         self._store = store
         self._prefix = f"{store.settings.namespace}:answer:"
         self._ttl_seconds = store.settings.answer_ttl_seconds
+        self._away_until = float("-inf")
 
     async def get(self, key: str) -> StoredAnswer | None:
-        """The stored answer, None when there is none or the cache does not answer."""
+        """The stored answer; None when there is none or a cache of its own does not answer.
+
+        A silent cache costs one ask the time to notice; those of the next second pass it by.
+        """
+        settings = self._store.settings
+        if time.monotonic() < self._away_until:
+            return None
         try:
             with in_wire_errors():
                 text: Any = await self._store.cache.get(self._prefix + key)
         except StoreUnavailable:
+            if settings.cache_url == settings.durable_url:
+                raise
+            self._away_until = time.monotonic() + AWAY_SECONDS
             return None
         if text is None:
             return None

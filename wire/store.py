@@ -29,12 +29,11 @@ from redis.retry import Retry
 
 from wire.calls import Call
 from wire.errors import StoreFull, StoreUnavailable
+from wire.pool import PatientPool
 from wire.settings import WireSettings
 
 T = TypeVar("T")
 CONNECTIONS = 8
-POOL_WAIT_SECONDS = 2.0
-"""A connection that is long in coming means a crowd here, and not that Redis is away."""
 REFUSED_WRITES = ("OOM", "MISCONF", "NOREPLICAS")
 
 
@@ -132,10 +131,10 @@ def _pooled(settings: WireSettings, url: str, *, decode_responses: bool) -> redi
 
     A hundred handshakes at once took so long that connecting timed out on a busy machine.
     """
-    pool = redis.asyncio.BlockingConnectionPool.from_url(
+    pool = PatientPool.from_url(
         url,
         max_connections=CONNECTIONS,
-        timeout=POOL_WAIT_SECONDS,
+        silence_seconds=settings.reply_timeout_seconds,
         decode_responses=decode_responses,
         retry=AsyncRetry(NoBackoff(), 1, supported_errors=(ConnectionError,)),
         **client_options(settings),
