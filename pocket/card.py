@@ -16,12 +16,13 @@ from typing import Any
 from transformers import LlavaNextForConditionalGeneration
 
 from pocket import weights_folder
-from pocket.exam import LINKED_TASKS, Mark, examine, held_out, table
+from pocket.controls import controls
+from pocket.exam import LINKED_TASKS, Asking, Mark, examine, held_out, table
 from pocket.model import Model
 from pocket.render import render
 
 COUNTS = list(range(2, 13))
-ALBUMS, STORIES, LINKED_STORIES, SEED = 360, 120, 60, 1
+ALBUMS, STORIES, LINKED_STORIES, CONTROL_STORIES, SEED = 360, 120, 60, 60, 1
 SHORT_COUNTS, SHORT_ALBUMS, SHORT_STORIES = [2, 4, 6, 10], 8, 12
 OFFERED_FROM = 0.75
 SUPERVISION = (
@@ -56,7 +57,8 @@ def measure(model: Model) -> dict[str, Any]:
     """The card's numbers."""
     pages = held_out(model, ALBUMS)
     marks = examine(model, pages, COUNTS, STORIES, SEED)
-    marks += examine(model, pages, COUNTS, LINKED_STORIES, SEED, dict.fromkeys(LINKED_TASKS, 1.0))
+    series = Asking(dict.fromkeys(LINKED_TASKS, 1.0))
+    marks += examine(model, pages, COUNTS, LINKED_STORIES, SEED, series)
     positions = by_position(marks)
     tasks: dict[str, Any] = {}
     for task, row in table(marks).items():
@@ -68,7 +70,8 @@ def measure(model: Model) -> dict[str, Any]:
             "questions": {n: asked for n, (_, asked) in row.items()},
             "by_position": positions.get(task, {}),
         }
-    return {"format": 1, "tasks": tasks, "supervision": SUPERVISION}
+    found = controls(model, pages, CONTROL_STORIES, SEED + 2)
+    return {"format": 2, "tasks": tasks, "controls": found, "supervision": SUPERVISION}
 
 
 def disagreements(old: dict[str, Any], new: dict[str, Any]) -> list[str]:

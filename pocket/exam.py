@@ -5,8 +5,8 @@ Knows no training.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from pocket.draw import draw
 from pocket.features import Pages
 from pocket.labels import label
 from pocket.model import Model
-from pocket.questions.story import Question
+from pocket.questions.story import Question, Story
 from pocket.reader import answer_logits, run_layers
 from pocket.sheets import IGNORE, Batch, collate
 from pocket.stories import WEIGHTS, Sheet, compose, sample_questions
@@ -40,6 +40,19 @@ class Mark:
     text: str = ""
     answer: str = ""
     said: str = ""
+
+
+def _any(story: Story, question: Question) -> bool:
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """What an exam asks: tasks by weight, with or without pictures, all questions or some."""
+
+    weights: Mapping[str, float] = field(default_factory=lambda: EVEN)
+    blind: bool = False
+    keep: Callable[[Story, Question], bool] = _any
 
 
 @torch.no_grad()
@@ -102,10 +115,11 @@ def examine(
     counts: Iterable[int],
     stories: int,
     seed: int,
-    weights: dict[str, float] | None = None,
+    asking: Asking | None = None,
 ) -> list[Mark]:
     """Marks of `stories` stories per number of pictures; only linked ones where weights ask so."""
-    linked = weights is not None and set(weights) <= LINKED_TASKS
+    asking = asking or Asking()
+    linked = set(asking.weights) <= LINKED_TASKS
     marks = []
     for count in counts:
         rng = np.random.default_rng([seed, count])
@@ -115,10 +129,15 @@ def examine(
                 story, chosen = compose(pages.albums, count, rng)
                 while linked and not story.links:
                     story, chosen = compose(pages.albums, count, rng)
-                asked = sample_questions(story, 24, rng, weights or EVEN)
+                asked = sample_questions(story, 24, rng, dict(asking.weights))
+                asked = tuple(q for q in asked if asking.keep(story, q))
                 if asked:
                     sheets.append((Sheet(story, chosen, asked), pages))
-            marks += mark(model, collate(sheets), count)
+            if sheets:
+                batch = collate(sheets)
+                if asking.blind:
+                    batch.visible &= batch.picture < 0
+                marks += mark(model, batch, count)
     return marks
 
 

@@ -39,11 +39,10 @@ def embed(model: Model, batch: Batch) -> Tensor:
 
 def question_mask(batch: Batch) -> Tensor:
     """(B, 1, R, P + R): a question row sees its story's prefix and its own question so far."""
-    prefix_width, rows = batch.prefix.shape[1], batch.asked.shape[1]
-    sees_prefix = torch.arange(prefix_width)[None] < batch.lengths[:, None]
+    rows = batch.asked.shape[1]
     same = batch.which[:, :, None] == batch.which[:, None, :]
     earlier = torch.ones(rows, rows, dtype=torch.bool).tril()
-    left = sees_prefix[:, None, :].expand(-1, rows, -1)
+    left = batch.visible[:, None, :].expand(-1, rows, -1)
     return torch.cat([left, same & earlier], dim=-1)[:, None]
 
 

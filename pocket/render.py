@@ -26,6 +26,28 @@ def _grid(head: list[str], rows: list[list[str]]) -> list[str]:
     return lines + ["| " + " | ".join(row) + " |" for row in rows]
 
 
+def _controls(found: dict[str, Any]) -> list[str]:
+    """Blind accuracy and what tiles are worth."""
+    blind = [[t, f"{v:.2f}", f"{found['guess'][t]:.2f}"] for t, v in found["blind"].items()]
+    tiles, base = found["tiles"]["all"], found["tiles"]["base"]
+    shown = [[t, f"{tiles[t]:.2f}", f"{base.get(t, float('nan')):.2f}"] for t in tiles]
+    return [
+        "## Controls",
+        "",
+        "Without any picture's keys and values, beside the share of the most frequent answer for",
+        "that number of pictures (the needle stands in the text, which is not hidden):",
+        "",
+        *_grid(["task", "blind", "best guess"], blind),
+        "",
+        "Small things (under a fifth of the shorter side) in wide, tall or large pictures, "
+        f"{found['tiles']['questions']} questions,",
+        "with all tiles and with the base tile alone (`tiles: base`):",
+        "",
+        *_grid(["task", "all tiles", "base tile"], shown),
+        "",
+    ]
+
+
 def render(card: dict[str, Any]) -> str:
     """The page."""
     tasks = card["tasks"]
@@ -69,6 +91,7 @@ def render(card: dict[str, Any]) -> str:
                 ]
                 placed.append([task, *shown])
         lines += [*_grid(head, placed), ""]
+    lines += _controls(card["controls"])
     training = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in card.get("training", {}).items())
     lines += [
         "## Training",

@@ -116,6 +116,7 @@ class Batch:
 
     prefix: Tensor  # (B, P) ids
     lengths: Tensor  # (B,)
+    visible: Tensor  # (B, P) bool: what question rows may look at; padding is not
     picture: Tensor  # (B, P)
     number: Tensor  # (B, P) number of the picture minus one, -1 outside
     features: Tensor  # (image tokens, vision width), in order of `prefix == <image>`
@@ -207,9 +208,11 @@ def collate(sheets: list[tuple[Sheet, Pages]]) -> Batch:
     mask = torch.zeros(len(evidence), ids.shape[1], dtype=torch.bool)
     for row, columns in enumerate(evidence):
         mask[row, columns] = True
+    lengths = torch.tensor([len(p.ids) for p in prefixes])
     return Batch(
         prefix=ids,
-        lengths=torch.tensor([len(p.ids) for p in prefixes]),
+        lengths=lengths,
+        visible=torch.arange(ids.shape[1])[None] < lengths[:, None],
         picture=picture,
         number=torch.where(picture >= 0, picture + offsets, -1),
         features=torch.from_numpy(np.concatenate([f for p in prefixes for f in p.features])),

@@ -14,6 +14,7 @@ from transformers import LlavaNextForConditionalGeneration, LlavaNextProcessor
 
 from pocket import weights_folder
 from pocket.card import load, short_disagreements
+from pocket.controls import controls
 from pocket.draw import draw
 from pocket.exam import held_out, mark
 from pocket.model import export
@@ -108,3 +109,15 @@ def test_short_card(model: Any) -> None:
     card = FOLDER / "card.json"
     torch.set_num_threads(2)
     assert short_disagreements(json.loads(card.read_text()), model) == []
+
+
+def test_pictures_answer_and_tiles_help(model: Any) -> None:
+    """Blind, no task that needs pictures beats its best guess; small things need the tiles."""
+    found = controls(model, held_out(model, 10, 6000), 4, 4)
+    for task, share in found["blind"].items():
+        if task != "needle":
+            assert share <= found["guess"][task] + 0.08, task
+    tiles = found["tiles"]
+    assert tiles["questions"] > 100
+    gains = [tiles["all"][task] - tiles["base"][task] for task in tiles["all"]]
+    assert sum(gains) / len(gains) > 0.05
