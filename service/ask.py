@@ -14,6 +14,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 
 from service import dispatch, events, explanation, idempotency
+from service.asks import state_of
 from service.caller import TheCaller, TheDesk, may, paced
 from service.desk import Desk
 from service.dispatch import Entry, Events, Wanted
@@ -21,8 +22,10 @@ from service.openapi import ASK_DOCUMENT
 from service.prefer import Preference, preference
 from service.prepare import prepare
 from service.problems import from_failed
+from service.progress import Waiting
 from service.refusals import HUNG_UP
-from service.schema import AskState, answer_of
+from service.schema import answer_of
+from wire.errors import AskLost
 from wire.mailbox import FROM_START
 from wire.messages import Done, Failed, Timings
 from wire.records import OPEN
@@ -84,7 +87,10 @@ def stream(desk: Desk, entry: Entry, place: str = FROM_START) -> Response:
     """The ask's events as they come."""
     settings = desk.settings
     following = dispatch.follow(desk, entry, place, grace_seconds=settings.resume_grace_seconds)
-    return events.respond(following, entry.ask_id, settings.ping_seconds, headers_of(entry))
+    began = f"{entry.ask_id}/{place}"
+    return events.respond(
+        following, began, settings.ping_seconds, Waiting(desk), headers_of(entry)
+    )
 
 
 async def answer_later(desk: Desk, entry: Entry, wishes: Preference, came_at: float) -> Response:
@@ -94,14 +100,10 @@ async def answer_later(desk: Desk, entry: Entry, wishes: Preference, came_at: fl
         await asyncio.wait({tending}, timeout=wishes.wait_seconds)
     if tending.done():
         return respond(*tending.result(), entry, came_at)
-    record = await desk.ledger.get(entry.ask_id)
-    wanted = entry.wanted.ask
-    state = AskState(
-        id=entry.ask_id,
-        status=record.state if record else "queued",
-        created_at=record.accepted_at if record else time.time(),
-        deadline=record.deadline if record else wanted.deadline,
-    )
+    record = await desk.record(entry.ask_id)
+    if record is None:
+        raise AskLost(entry.ask_id)
+    state = await state_of(desk, record)
     headers = {
         **headers_of(entry),
         "Location": f"/v1/asks/{entry.ask_id}",

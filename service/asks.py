@@ -11,12 +11,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Response
 
-from service import events
+from service import events, samples
 from service.caller import TheCaller, TheDesk, may
 from service.desk import Desk
 from service.dispatch import Events
 from service.openapi import EVENTS_DOCUMENT, problem_responses
 from service.problems import Problem, from_failed
+from service.progress import Waiting, progress_of
 from service.schema import AskPage, AskState, AskSummary, ProblemBody, answer_of
 from wire.mailbox import FROM_START
 from wire.messages import Failed
@@ -33,7 +34,7 @@ AskId = Annotated[str, Path(pattern=ASK_ID)]
 
 async def record_or_problem(desk: TheDesk, key: TheCaller, ask_id: AskId) -> Record:
     """The record of an ask of this tenant; Problem `not_found`."""
-    record = await desk.ledger.get(ask_id)
+    record = await desk.record(ask_id)
     if record is None or record.tenant != key.owner:
         raise Problem("not_found", "No such ask, or it was forgotten after its time; ask again.")
     return record
@@ -46,7 +47,10 @@ TheRecord = Annotated[Record, Depends(record_or_problem)]
     "/v1/asks/{ask_id}",
     operation_id="get_ask",
     dependencies=[READS],
-    responses=problem_responses(401, 403, 404, 422, 503),
+    responses={
+        200: {"content": {"application/json": {"examples": samples.ASK_STATES}}},
+        **problem_responses(401, 403, 404, 422, 503),
+    },
 )
 async def get_ask(
     desk: TheDesk,
@@ -72,8 +76,9 @@ async def _ended(desk: Desk, ask_id: str) -> None:
 async def state_of(desk: Desk, record: Record) -> AskState:
     """What HTTP shows of an ask, its answer or problem included."""
     summary = summary_of(record).model_dump()
-    if record.state in OPEN:
-        return AskState(**summary)
+    progress = progress_of(record)
+    if progress is not None:
+        return AskState(**summary | progress.model_dump())
     ending = await desk.mailbox.ending(record.ask_id)
     if ending is None:
         return AskState(**summary)
@@ -143,7 +148,8 @@ async def follow_ask(
     named = events.resumed_from(last_event_id)
     after = named[1] if named and named[0] in (None, record.ask_id) else FROM_START
     told = _told(desk, record.ask_id, after)
-    return events.respond(told, record.ask_id, desk.settings.ping_seconds, {})
+    place = f"{record.ask_id}/{after}"
+    return events.respond(told, place, desk.settings.ping_seconds, Waiting(desk), {})
 
 
 async def _told(desk: Desk, ask_id: str, after: str) -> Events:

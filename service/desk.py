@@ -27,6 +27,7 @@ from wire.ledger import AsyncLedger
 from wire.mailbox import AsyncMailbox
 from wire.queue import Queue
 from wire.records import Record
+from wire.records import Record
 from wire.store import AsyncStore, in_wire_errors
 from wire.workers import AsyncFleet, Fleet
 
@@ -74,6 +75,10 @@ class Desk:
         fleet = await self._workers.live()
         self._seen = (began, fleet)
         return fleet
+
+    async def record(self, ask_id: str) -> Record | None:
+        """An ask's record, with its place in line while it waits."""
+        return await self.ledger.get(ask_id, await self.fleet())
 
     async def record(self, ask_id: str) -> Record | None:
         """An ask's record, with its place in line while it waits."""

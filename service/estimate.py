@@ -11,7 +11,6 @@ from fastapi import APIRouter, Depends, Request
 from service import intake
 from service.caller import TheCaller, TheDesk, may
 from service.costs import Costs, text_tokens
-from service.desk import Desk
 from service.dispatch import Wanted, key_of
 from service.intake import Incoming
 from service.openapi import ESTIMATE_DOCUMENT
@@ -41,7 +40,7 @@ async def estimate(request: Request, desk: TheDesk, key: TheCaller) -> Estimate:
     message = build(gathered.turns, incoming.params, deadline, None)
     answer_key = key_of(Wanted(message, tenant=key.owner, cache=incoming.params.cache), fleet)
     stored = await desk.answers.get(answer_key) if answer_key else None
-    wait = await expected_wait_seconds(desk, fleet)
+    wait = await desk.ledger.expected_wait_seconds(key.owner, fleet)
     return told(incoming, gathered.sizes, costs, fleet, (stored is not None, wait))
 
 
@@ -85,12 +84,3 @@ def told(
         cached=found[0],
         expected_wait_seconds=found[1],
     )
-
-
-async def expected_wait_seconds(desk: Desk, fleet: Fleet) -> float | None:
-    """How long a new ask would wait, by the moving average; None when no worker takes asks."""
-    if not fleet.slots:
-        return None
-    counters = await desk.ledger.counters()
-    ahead = max(0, counters.open + 1 - fleet.slots)
-    return round(ahead * fleet.service_seconds / fleet.slots, 3)

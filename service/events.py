@@ -1,18 +1,21 @@
-"""Server-sent events: frames of an ask's events, pings in silence, and ids that resume.
+"""Server-sent events: frames of an ask's events, news and pings in silence, ids that resume.
 
 An id is `<ask id>/<place>`; whoever reconnects sends the last one back and misses nothing.
-Framing is FastAPI's own. What the events mean is not known here.
+`progress` carries the id before it, for it is no part of what is resumed. Framing is FastAPI's
+own. What the events mean is not known here.
 """
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator
+import time
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 
 from service.dispatch import Events
 from service.problems import Problem, from_failed
+from service.progress import Waiting
 from service.schema import answer_of
 from wire.errors import AskLost, StoreUnavailable
 from wire.messages import Done, Failed, Token
@@ -39,18 +42,36 @@ def frame(event_id: str, event: Token | Done | Failed) -> bytes:
 
 
 def respond(
-    events: Events, ask_id: str, ping_seconds: float, headers: dict[str, str]
+    events: Events, place: str, ping_seconds: float, waiting: Waiting, headers: dict[str, str]
 ) -> EventSourceResponse:
-    """A response that sends events as they come; hanging up closes them."""
+    """A response that sends what comes after `place`, an event's id; hanging up closes `events`."""
     said = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", **headers}
-    return EventSourceResponse(_frames(events, ask_id, ping_seconds), headers=said)
+    return EventSourceResponse(_frames(events, place, ping_seconds, waiting), headers=said)
 
 
-async def _frames(events: Events, ask_id: str, ping_seconds: float) -> AsyncGenerator[bytes]:
+async def _frames(
+    events: Events, place: str, ping_seconds: float, waiting: Waiting
+) -> AsyncGenerator[bytes]:
+    ask_id = place.partition("/")[0]
+    said_at = time.monotonic()
+
+    def silence() -> float:
+        return min(waiting.pause_seconds, said_at + ping_seconds - time.monotonic())
+
     try:
-        async with aclosing(with_pings(events, ping_seconds)) as pinged:
-            async for named in pinged:
-                yield KEEPALIVE_COMMENT if named is None else frame(*named)
+        async with aclosing(with_silences(events, silence)) as coming:
+            async for named in coming:
+                if named is not None:
+                    place = named[0]
+                    yield frame(*named)
+                elif news := await waiting.news(place.partition("/")[0]):
+                    data = news.model_dump_json()
+                    yield format_sse_event(data_str=data, event="progress", id=place)
+                elif time.monotonic() - said_at >= ping_seconds:
+                    yield KEEPALIVE_COMMENT
+                else:
+                    continue
+                said_at = time.monotonic()
     except AskLost:
         yield _broken(Problem("store_lost", "The store lost this ask; send it again."), ask_id)
     except StoreUnavailable:
@@ -65,15 +86,22 @@ def _broken(problem: Problem, ask_id: str) -> bytes:
     return format_sse_event(data_str=problem.text(), event="failed")
 
 
-async def with_pings(
+def with_pings(
     events: Events, ping_seconds: float
 ) -> AsyncGenerator[tuple[str, Token | Done | Failed] | None]:
     """The events, and None after each silence of `ping_seconds`; closes them in the end."""
+    return with_silences(events, lambda: ping_seconds)
+
+
+async def with_silences(
+    events: Events, silence_seconds: Callable[[], float]
+) -> AsyncGenerator[tuple[str, Token | Done | Failed] | None]:
+    """The events, and None after each silence of as many seconds as is asked for then."""
     coming: asyncio.Task[tuple[str, Token | Done | Failed]] | None = None
     try:
         while True:
             coming = coming or asyncio.create_task(_next(events))
-            ready, _ = await asyncio.wait({coming}, timeout=ping_seconds)
+            ready, _ = await asyncio.wait({coming}, timeout=max(0.0, silence_seconds()))
             if not ready:
                 yield None
                 continue

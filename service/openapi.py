@@ -7,9 +7,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from service import samples
 from service.chat_schema import ChatBody
 from service.problems import KINDS, MEDIA_TYPE
-from service.schema import Answer, AskBody, AskParams, AskState, ProblemBody
+from service.schema import Answer, AskBody, AskParams, AskState, ProblemBody, Progress
 
 REF = "#/components/schemas/{model}"
 PIXEL = (
@@ -22,7 +23,7 @@ ASK_EXAMPLE = {
     "options": ["1", "2"],
     "pruning": {"policy": "myopia", "budget": 0.2},
 }
-MODELS = (AskBody, AskParams, Answer, AskState, ChatBody, ProblemBody)
+MODELS = (AskBody, AskParams, Answer, AskState, ChatBody, ProblemBody, Progress)
 
 
 def ref(model: type) -> dict[str, str]:
@@ -103,11 +104,23 @@ EVENT_STREAM: dict[str, Any] = {
         "type": "object",
         "required": ["data"],
         "properties": {
-            "event": {"type": "string", "description": "`token`, `done` or `failed`."},
+            "event": {
+                "type": "string",
+                "description": "`token`, then one `done` or `failed`; before a token `progress`, "
+                "where the ask waits for longer than a moment: once, and at each change.",
+            },
             "id": {"type": "string", "description": "Send it as `Last-Event-ID` to go on."},
-            "data": {"type": "string", "description": "JSON: a text, the answer or a problem."},
+            "data": {
+                "type": "string",
+                "description": 'JSON: `{"text": …}`, the answer, a problem, or how far it is.',
+                "contentMediaType": "application/json",
+                "contentSchema": {
+                    "anyOf": [ref(Progress), ref(Answer), ref(ProblemBody), {"type": "object"}]
+                },
+            },
         },
     },
+    "example": samples.STREAM,
 }
 
 
@@ -145,7 +158,7 @@ ASK_DOCUMENT: dict[str, Any] = {
         },
         202: {
             "description": "Accepted; look it up under `Location`.",
-            "content": {"application/json": {"schema": ref(AskState)}},
+            "content": {"application/json": {"schema": ref(AskState), "example": samples.QUEUED}},
             "headers": {"Location": {"schema": {"type": "string"}}},
         },
         **problem_responses(401, 403, 409, 413, 415, 422, 429, 500, 503, 504),

@@ -133,9 +133,30 @@ class AskSummary(Params):
     deadline: float
 
 
+POSITION_HELP = (
+    "Place in line while `queued`: 1 is the very next that a worker claims. Keys take turns, so it "
+    "counts exactly the waiting asks, of this key and of others, that go first; an ask that comes "
+    "later may still go before it when its key has had fewer turns. null once it runs."
+)
+WAIT_HELP = (
+    "About how long until a worker claims it, by the mean time of recent asks; null once it runs, "
+    "and while no worker takes asks."
+)
+
+
+class Progress(Params):
+    """How far an ask is that has not ended: the event `progress` of a stream."""
+
+    status: Literal["queued", "running"]
+    position: int | None = Field(None, ge=1, description=POSITION_HELP)
+    expected_wait_seconds: float | None = Field(None, ge=0, description=WAIT_HELP)
+
+
 class AskState(AskSummary):
     """An ask as it stands: its answer once it is done, its problem once it has failed."""
 
+    position: int | None = Field(None, ge=1, description=POSITION_HELP)
+    expected_wait_seconds: float | None = Field(None, ge=0, description=WAIT_HELP)
     answer: Answer | None = None
     error: ProblemBody | None = None
 
