@@ -6,7 +6,7 @@ VENV ?= .venv
 PIP_ARGS ?=
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-EXTRAS := service,worker,embedded,dev
+EXTRAS := service,worker,s3,embedded,dev
 
 .DEFAULT_GOAL := help
 .PHONY: help install serve test test-slow lint format types check pocket pocket-card \
