@@ -60,7 +60,7 @@ async def enter(request: Request, desk: Desk, wanted: Wanted) -> Entry:
     if wanted.webhook_url is not None:
         ending = entry.stored.done if entry.stored else None
         await desk.webhooks.keep(entry.ask_id, wanted.webhook_url, ending)
-    if wanted.ask.explain and entry.stored is None:
+    if wanted.ask.explain:
         await explanation.note(desk, wanted.ask, entry.ask_id)
     return entry
 
@@ -79,6 +79,8 @@ async def resume(request: Request, desk: Desk, wanted: Wanted) -> tuple[Entry, s
         return None
     if record.state in OPEN:
         await desk.come_back(ask_id)
+    if record.answered_again:
+        return Entry(wanted, ask_id, None, "hit"), place
     key = dispatch.key_of(wanted, await desk.fleet())
     return Entry(wanted, ask_id, key, "miss" if key else "off"), place
 

@@ -27,7 +27,7 @@ Events = AsyncGenerator[tuple[str, Token | Done | Failed]]
 DOOR_SECONDS = 0.9  # Whoever comes while the store hangs is told so within a second.
 GRACE_SECONDS = 0.5  # From the deadline to the ledger's own word that the time was up.
 OTHERS_ENDINGS = ("expired", "cancelled", "dead")
-STORED_IDS = ("stored-1", "stored-2")
+STORED_IDS = ("1-1", "1-2")  # As `AsyncLedger.answer_again` writes them.
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +65,26 @@ async def enter(desk: Desk, wanted: Wanted) -> Entry:
             fleet = await desk.fleet()
             key = key_of(wanted, fleet)
             stored = await _stored(desk, wanted, key)
-            if stored is not None:
-                desk.metrics.cache.labels("hit").inc()
-                return Entry(wanted, wanted.ask.ask_id, key, "hit", stored)
     except TimeoutError:
         raise StoreUnavailable("Redis is too slow") from None
+    if stored is not None:
+        return await _given_again(desk, wanted, key, stored)
     await desk.shelf.put(wanted.tenant, wanted.pictures)
     flight = key if wanted.cache == "use" else None
     entry = await _submit(desk, wanted, key, flight, fleet)
     desk.metrics.cache.labels(entry.result).inc()
     return entry
+
+
+async def _given_again(desk: Desk, wanted: Wanted, key: str | None, stored: StoredAnswer) -> Entry:
+    """Write a hit down, so that its id is known as long as any other; answer it in any case."""
+    desk.metrics.cache.labels("hit").inc()
+    done = stored.done.model_copy(update={"cache": CacheUse(result="hit"), "timings": Timings()})
+    with suppress(StoreUnavailable):
+        if wanted.ask.explain:  # its overlay is drawn on the pictures
+            await desk.shelf.put(wanted.tenant, wanted.pictures)
+        await desk.ledger.answer_again(wanted.ask, done, tenant=wanted.tenant)
+    return Entry(wanted, wanted.ask.ask_id, key, "hit", StoredAnswer(done, stored.age_seconds))
 
 
 async def _stored(desk: Desk, wanted: Wanted, key: str | None) -> StoredAnswer | None:
@@ -251,9 +261,7 @@ async def _ending(desk: Desk, entry: Entry, event: Token | Done | Failed) -> Tok
 
 def _stored_events(entry: Entry) -> list[tuple[str, Token | Done]]:
     assert entry.stored is not None
-    done = entry.stored.done.model_copy(
-        update={"cache": CacheUse(result="hit"), "timings": Timings()}
-    )
+    done = entry.stored.done
     return [
         (f"{entry.ask_id}/{STORED_IDS[0]}", Token(text=done.answer)),
         (f"{entry.ask_id}/{STORED_IDS[1]}", done),

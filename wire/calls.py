@@ -4,6 +4,7 @@ One definition serves the worker's blocking client and the gateway's asyncio one
 talks to Redis; the scripts themselves lie in `wire/lua`, and the keys' names only there.
 """
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -169,6 +170,15 @@ def counters() -> Call[Counters]:
     return Call("counters", (), read)
 
 
+def answer_again(ask: Ask, *, tenant: str, done: Done) -> Call[bool]:
+    """Write down an ask that was answered from store; False: this id was known already."""
+    token, ending = Token(text=done.answer).model_dump_json(), _json(done)
+    # Redis packs a hash tightly as long as no value of it has more than 64 bytes.
+    told = f"again_{hashlib.sha256(ending.encode()).hexdigest()[:40]}"
+    args = (ask.ask_id, tenant, _ms(ask.deadline), told, token, ending)
+    return Call("answer_again", args, bool)
+
+
 def look_up(
     ask_id: str, slots: int | None = None, service_seconds: float = 0
 ) -> Call[Record | None]:
@@ -210,6 +220,7 @@ def _record(flat: list[str]) -> Record:
         owner=row.get("owner"),
         cancel_asked=row.get("cancel") == "1",
         last_error=row.get("error"),
+        answered_again="told" in row,
         place=Place(int(row["position"]), _wait(row["wait"])) if "position" in row else None,
     )
 

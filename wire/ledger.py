@@ -138,6 +138,14 @@ class AsyncLedger:
             return await self._store.run(calls.look_up(ask_id))
         return await self._store.run(calls.look_up(ask_id, fleet.slots, fleet.service_seconds))
 
+    async def answer_again(self, ask: Ask, done: Done, *, tenant: str = "") -> bool:
+        """Write down an ask that got a stored answer: looked up, followed and listed like others.
+
+        It is accepted and done in one step; no worker hears of it. Its two events, one token and
+        `done`, have the ids 1-1 and 1-2. False: this ask_id is known already.
+        """
+        return await self._store.run(calls.answer_again(ask, tenant=tenant, done=done))
+
     async def expected_wait_seconds(self, tenant: str, fleet: Fleet) -> float | None:
         """How long an ask of this tenant would wait that came now; None without workers."""
         return await self._store.run(calls.in_line(tenant, fleet.slots, fleet.service_seconds))

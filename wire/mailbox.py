@@ -128,6 +128,8 @@ class AsyncMailbox:
         """The ending of an ask, None while it is open (or long forgotten)."""
         with in_wire_errors():
             last: Any = await self._store.text.xrevrange(self._events + ask_id, count=1)
+            if not last and (told := await self._store.text.hget(self._records + ask_id, "told")):
+                last = await self._store.text.xrevrange(self._events + told, count=1)
         if not last:
             return None
         event = EVENT.validate_json(last[0][1]["e"])
@@ -142,9 +144,11 @@ class AsyncMailbox:
     ) -> tuple[str | None, list[tuple[str, Token | Done | Failed]]]:
         with in_wire_errors():
             pipe = self._store.text.pipeline(transaction=True)
-            pipe.hget(self._records + ask_id, "state")
+            pipe.hmget(self._records + ask_id, "state", "told")
             pipe.xrange(self._events + ask_id, f"({after}", "+", EVENTS_PER_READ)
-            state, rows = await pipe.execute()
+            (state, told), rows = await pipe.execute()
+            if told:  # a stored answer, given to several
+                rows = await self._store.text.xrange(self._events + told, f"({after}", "+")
         return state, [(row[0], EVENT.validate_json(row[1]["e"])) for row in rows]
 
 

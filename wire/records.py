@@ -85,7 +85,8 @@ class Place:
 class Record:
     """One ask as the ledger has it. `attempt` is the fencing token: claims so far.
 
-    `place` is only read where it was asked for, and only a queued ask has one.
+    `answered_again`: it got a stored answer, and no worker. `place` is only read where it was
+    asked for, and only a queued ask has one.
     """
 
     ask_id: str
@@ -100,6 +101,7 @@ class Record:
     owner: str | None
     cancel_asked: bool
     last_error: str | None
+    answered_again: bool = False
     place: Place | None = None
 
 

@@ -11,6 +11,7 @@ import pytest
 from service.settings import Settings
 from tests.service.responder import Responder, Step, done, responding
 from tests.service.test_ask import BLUE, RED, body
+from tests.service.test_stream import parse
 from wire.messages import Ask, Failed, Token
 
 
@@ -141,3 +142,63 @@ def test_joiner_asks_anew_when_the_other_asks_time_is_up(
             assert long.result().json()["answer"] == "1 Which?"
             assert came.ledger.counters().expired == 1
             assert came.ledger.counters().accepted == 2
+
+
+def test_a_hit_is_looked_up_followed_and_listed_like_any_ask(
+    http: httpx.Client, responder: Responder
+) -> None:
+    missed, hit = (http.post("/v1/ask", json=body()).json() for _ in range(2))
+    assert (hit["cache"]["result"], hit["answer"]) == ("hit", missed["answer"])
+    assert hit["id"] != missed["id"]
+    told = http.get(f"/v1/asks/{hit['id']}").json()
+    assert (told["status"], told["answer"]) == ("done", hit)
+    listed = [one["id"] for one in http.get("/v1/asks").json()["data"]]
+    assert listed == [hit["id"], missed["id"]]
+    gone = http.delete(f"/v1/asks/{hit['id']}")
+    assert (gone.status_code, gone.json()["code"]) == (409, "conflict")
+    totals = responder.ledger.counters()
+    assert (totals.accepted, totals.done, totals.imbalance) == (2, 2, 0)
+    assert len(responder.asks) == 1
+
+
+def test_events_of_a_hit_are_the_same_whoever_follows(
+    http: httpx.Client, responder: Responder
+) -> None:
+    http.post("/v1/ask", json=body())
+    with http.stream("POST", "/v1/ask", json=body(stream=True)) as reply:
+        streamed = list(parse(reply.iter_lines()))
+    assert [kind for kind, _, _ in streamed] == ["token", "done"]
+    path = f"/v1/asks/{streamed[-1][2]['id']}/events"
+    with http.stream("GET", path) as reply:
+        assert list(parse(reply.iter_lines())) == streamed
+    last = {"last-event-id": streamed[0][1]}
+    for method, where, sent in (("GET", path, None), ("POST", "/v1/ask", body(stream=True))):
+        with http.stream(method, where, json=sent, headers=last) as reply:
+            assert list(parse(reply.iter_lines())) == streamed[1:]
+    with http.stream("GET", path, headers={"last-event-id": streamed[1][1]}) as reply:
+        assert list(parse(reply.iter_lines())) == []
+    again = http.post("/v1/ask", json=body())
+    assert again.headers["age"] == "0", "a resumed hit was stored as if it were a new answer"
+
+
+def test_a_hit_is_kept_as_long_as_any_ask_and_costs_little(
+    http: httpx.Client, responder: Responder
+) -> None:
+    long = "word " * 2000
+    responder.script = lambda ask: iter([Token(text=long), done(long)])
+    redis = responder.store.text
+    asks = [http.post("/v1/ask", json=body()).json()["id"] for _ in range(3)]
+    kept = responder.settings.record_ttl_seconds
+    for ask_id in asks:
+        assert kept - 30 < redis.ttl(f"myopia:ask:{ask_id}") <= kept
+    for name in redis.scan_iter("myopia:events:*"):
+        assert kept - 30 < redis.ttl(name) <= kept
+    assert len(list(redis.scan_iter("myopia:events:*"))) == 2, "each hit keeps its own copy"
+    assert max(redis.memory_usage(f"myopia:ask:{ask_id}") for ask_id in asks[1:]) < 600
+
+
+def test_a_hit_of_another_key_does_not_exist(http: httpx.Client, responder: Responder) -> None:
+    http.post("/v1/ask", json=body())
+    hit = http.post("/v1/ask", json=body()).json()
+    responder.store.text.hset(f"myopia:ask:{hit['id']}", "tenant", "other")
+    assert http.get(f"/v1/asks/{hit['id']}").status_code == 404

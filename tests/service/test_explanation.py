@@ -49,3 +49,17 @@ def test_ask_that_did_not_explain_has_no_overlay(http: httpx.Client, responder: 
     reply = http.get(f"/v1/asks/{answer['id']}/explain.png")
     assert (reply.status_code, reply.json()["code"]) == (404, "not_found")
     assert http.get("/v1/asks/ask_doesnotexist/explain.png").status_code == 404
+
+
+def test_a_hit_has_its_overlay_too(http: httpx.Client, responder: Responder) -> None:
+    told = explaining(KEPT_LEFT)
+    responder.script = lambda ask: iter([done("x", explain=told)])
+    missed = http.post("/v1/ask", json=body(RED, explain=True)).json()
+    # The picture was kept for an hour, the answer is for a day.
+    for name in responder.store.text.scan_iter("myopia:picture:*"):
+        responder.store.text.delete(name)
+    hit = http.post("/v1/ask", json=body(RED, explain=True)).json()
+    assert (hit["cache"]["result"], hit["explain"]) == ("hit", told)
+    drawn = [http.get(f"/v1/asks/{ask['id']}/explain.png") for ask in (missed, hit)]
+    assert [reply.status_code for reply in drawn] == [200, 200]
+    assert drawn[0].content == drawn[1].content

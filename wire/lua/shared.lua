@@ -2,7 +2,8 @@
 --
 -- Keys, all under `<namespace>:`
 --   ask:<id>        hash    the record: state, tenant, attempt, deaths, asked (the wire's Ask), …
---   events:<id>     stream  its events, field `e`; the last one is its only ending
+--   events:<id>     stream  its events, field `e`; the last one is its only ending. A stored answer
+--                           that is given again has them under the record's `told` instead
 --   queued          zset    ids that wait            -> deadline (ms)
 --   running         zset    ids that are claimed     -> end of the lease (ms)
 --   wait:<tenant>   zset    ids of a tenant that wait -> order of acceptance
