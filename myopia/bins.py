@@ -12,28 +12,30 @@ from dataclasses import dataclass
 
 import torch
 
-from myopia.budget import allot
-from myopia.geometry import image_index
+from myopia.allotment import share_out
+from myopia.geometry import image_index, image_positions
 from myopia.layout import Layout
-from myopia.ranking import descending
+from myopia.ranking import descending, ranks
+from myopia.selection import best_of_images
 from myopia.subsidy import image_sums
 
 
 @dataclass(frozen=True, slots=True)
 class Bins:
-    """B merged slots per head; heads that share one assignment have a first axis of 1."""
+    """B merged slots per head; C choices, each made for `h` heads."""
 
-    keys: torch.Tensor  # (H, B, D)
-    values: torch.Tensor  # (H, B, D)
-    counts: torch.Tensor  # (H or 1, B) int64, members of each
-    seats: torch.Tensor  # (H or 1, B) int64, image-token index of each representative
+    keys: torch.Tensor  # (C, h, B, D)
+    values: torch.Tensor  # (C, h, B, D)
+    counts: torch.Tensor  # (C, B) int64, members of each
+    seats: torch.Tensor  # (C, B) int64, image-token index of each representative
 
 
 @dataclass(frozen=True, slots=True)
 class Discarded:
-    """What one layer prunes: keys and values `(H, N, D)` of its image tokens, and a choice.
+    """What is pruned: a row's keys and values `(C, h, S, D)`, text included, and C choices.
 
-    `scores` and the mask `pruned` are `(H or 1, N)`; one head stands for all of them.
+    `scores` and the mask `pruned` are `(C, N)` over the image tokens; every choice prunes equally
+    many.
     """
 
     keys: torch.Tensor
@@ -44,94 +46,72 @@ class Discarded:
 
 def recycle(cast_off: Discarded, layout: Layout, count: int, scope: str) -> Bins:
     """Merge all pruned tokens into `count` bins; `image` scope holds once every image gets one."""
-    shared = cast_off.pruned.shape[0] == 1
-    parts = []
-    for head in range(cast_off.pruned.shape[0]):
-        chosen = slice(None) if shared else slice(head, head + 1)
-        one = Discarded(
-            cast_off.keys[chosen].float(),
-            cast_off.values[chosen].float(),
-            cast_off.scores[head],
-            cast_off.pruned[head],
-        )
-        parts.append(_recycle_head(one, layout, count, scope))
-    return Bins(
-        keys=torch.cat([part.keys for part in parts]).to(cast_off.keys.dtype),
-        values=torch.cat([part.values for part in parts]).to(cast_off.values.dtype),
-        counts=torch.cat([part.counts for part in parts]),
-        seats=torch.cat([part.seats for part in parts]),
-    )
-
-
-def _recycle_head(one: Discarded, layout: Layout, count: int, scope: str) -> Bins:
-    """Choose seats and merge for heads that share one choice (scores and pruned are `(N,)`)."""
-    image_of = image_index(layout).to(one.pruned.device)
-    owned = scope == "image" and count >= _images_with_pruned(one, layout)
-    if owned:
-        seats = torch.cat(
-            [
-                _top(one, one.pruned & (image_of == image), share)
-                for image, share in enumerate(_bins_of_images(one, layout, count))
-            ]
-        )
-    else:
-        seats = _top(one, one.pruned, count)
-    seats = seats.sort().values
-    members = one.pruned.nonzero()[:, 0]
-    likeness = _likeness(one.keys[:, members], one.keys[:, seats])
-    if owned:
-        likeness.masked_fill_(image_of[members][:, None] != image_of[seats][None], -torch.inf)
-    nearest = likeness.argmax(-1)
+    choices = len(cast_off.pruned)
+    images = image_positions(layout).to(cast_off.pruned.device)
+    lost = image_sums(cast_off.pruned.long(), layout)
+    owned = (lost > 0).sum(-1, keepdim=True) <= count if scope == "image" else False
+    seats = _seats(cast_off, layout, count, lost, owned)
+    members = cast_off.pruned.nonzero()[:, 1].view(choices, -1)  # (C, P), ascending
+    at = torch.searchsorted(members, seats)  # where the representatives stand among the members
+    keys = _rows(cast_off.keys, images[members])  # (C, P, h, D)
+    alike = _likeness(keys, at)
+    if not isinstance(owned, bool):
+        image_of = image_index(layout).to(seats.device)
+        foreign = image_of[members][:, :, None] != image_of[seats][:, None]
+        alike.masked_fill_(foreign & owned[:, :, None], -torch.inf)
+    nearest = alike.argmax(-1)
     # A representative is its own member, also where another's key is the same.
-    nearest[torch.searchsorted(members, seats)] = torch.arange(len(seats), device=seats.device)
-    counts = torch.bincount(nearest, minlength=len(seats))
+    nearest.scatter_(1, at, torch.arange(count, device=at.device).expand(choices, -1))
+    counts = torch.zeros_like(seats).scatter_add_(1, nearest, torch.ones_like(nearest))
+    values = _rows(cast_off.values, images[members])
     return Bins(
-        keys=_means(one.keys[:, members], nearest, counts),
-        values=_means(one.values[:, members], nearest, counts),
-        counts=counts[None],
-        seats=seats[None],
+        keys=_means(keys, nearest, counts).to(cast_off.keys.dtype),
+        values=_means(values, nearest, counts).to(cast_off.values.dtype),
+        counts=counts,
+        seats=seats,
     )
 
 
-def _images_with_pruned(one: Discarded, layout: Layout) -> int:
-    return int((image_sums(one.pruned[None].float(), layout) > 0).sum())
+def _seats(
+    cast_off: Discarded,
+    layout: Layout,
+    count: int,
+    lost: torch.Tensor,
+    owned: torch.Tensor | bool,
+) -> torch.Tensor:
+    """Image-token indices `(C, B)` of the representatives, ascending: the best of the pruned.
+
+    Where bins belong to images, every image that lost anything gets bins by the mass it lost.
+    """
+    worth = torch.where(cast_off.pruned, cast_off.scores, -torch.inf)
+    chosen = torch.zeros_like(cast_off.pruned).scatter_(-1, descending(worth)[:, :count], True)
+    if not isinstance(owned, bool) and bool(owned.any()):
+        mass = image_sums(torch.where(cast_off.pruned, cast_off.scores, 0.0), layout)
+        total = lost.new_full((len(lost),), count)
+        shares = share_out(mass, total, torch.ones_like(total), lost)
+        chosen = torch.where(owned, best_of_images(-ranks(worth), layout, shares), chosen)
+    return chosen.nonzero()[:, 1].view(len(chosen), -1)
 
 
-def _bins_of_images(one: Discarded, layout: Layout, count: int) -> list[int]:
-    """Bins per image by pruned score mass, at least one where anything was pruned."""
-    lost = image_sums(one.pruned[None].float(), layout)[0].tolist()
-    mass = image_sums(torch.where(one.pruned, one.scores, 0.0)[None], layout)[0].tolist()
-    shares = [0] * len(lost)
-    open_images = [image for image, tokens in enumerate(lost) if tokens]
-    left = count
-    while open_images:
-        sizes = allot([mass[i] for i in open_images], left, 1, left)
-        over = [i for i, size in zip(open_images, sizes, strict=True) if size > lost[i]]
-        if not over:
-            for image, size in zip(open_images, sizes, strict=True):
-                shares[image] = size
-            break
-        for image in over:
-            shares[image] = int(lost[image])
-            left -= int(lost[image])
-        open_images = [image for image in open_images if image not in over]
-    return shares
+def _rows(tensor: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+    """Float32 entries `(C, P, h, D)` of `(C, h, S, D)` at positions `(C, P)`."""
+    choice = torch.arange(len(positions), device=positions.device)[:, None]
+    return tensor.transpose(1, 2)[choice, positions].float()
 
 
-def _top(one: Discarded, among: torch.Tensor, count: int) -> torch.Tensor:
-    """Indices of the `count` best tokens of a mask."""
-    return descending(torch.where(among, one.scores, -torch.inf))[:count]
-
-
-def _likeness(members: torch.Tensor, seats: torch.Tensor) -> torch.Tensor:
-    """Cosine of keys, mean over heads: `(P, B)` from `(H, P, D)` and `(H, B, D)`."""
-    left = torch.nn.functional.normalize(members, dim=-1)
-    right = torch.nn.functional.normalize(seats, dim=-1)
-    return torch.einsum("hpd,hbd->pb", left, right) / members.shape[0]
+def _likeness(members: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
+    """Cosine of keys, mean over heads: `(C, P, B)` of members `(C, P, h, D)` with those `at`."""
+    heads = members.shape[2]
+    units = torch.nn.functional.normalize(members, dim=-1).flatten(2)
+    seats = units.gather(1, at[..., None].expand(-1, -1, units.shape[-1]))
+    return (units @ seats.transpose(1, 2)) / heads
 
 
 def _means(members: torch.Tensor, nearest: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
-    """Mean of each bin's members, `(H, B, D)`."""
-    sums = members.new_zeros(members.shape[0], len(counts), members.shape[-1])
-    sums.index_add_(1, nearest, members)
-    return sums / counts[None, :, None]
+    """Mean of each bin's members `(C, P, h, D)`: `(C, h, B, D)`."""
+    choices, bins = counts.shape
+    first = torch.arange(choices, device=nearest.device)[:, None] * bins
+    sums = members.new_zeros(choices * bins, *members.shape[2:])
+    sums.index_add_(0, (first + nearest).flatten(), members.flatten(0, 1))
+    means = sums.view(choices, bins, *members.shape[2:]) / counts[..., None, None]
+    return means.transpose(1, 2)

@@ -6,6 +6,10 @@ Nothing here knows scores, keys or which tokens are chosen.
 import math
 from collections.abc import Sequence
 
+import torch
+
+from myopia import allotment
+from myopia.allotment import ROUNDING, Bounds
 from myopia.errors import BadRequest
 from myopia.layout import Layout
 from myopia.params import Pruning
@@ -15,8 +19,6 @@ from myopia.subsidy import FORMS
 
 # Bins may take this part of what a layer holds, so that whole tokens stay the rule.
 LARGEST_BIN_PART = 0.25
-# 0.1 * 30 is 3.0000000000000004 in binary, which must not become 4 tokens.
-ROUNDING = 1e-9
 
 
 def image_quota(layout: Layout, pruning: Pruning) -> int:
@@ -76,32 +78,10 @@ def allot(wishes: Sequence[float], total: int, low: int, high: int) -> list[int]
     Where the bounds make `total` impossible, the nearest possible sum. Of equal remainders the
     earlier gets the unit.
     """
-    count = len(wishes)
-    total = max(low * count, min(high * count, total))
-    shares = [max(0.0, wish) for wish in wishes]
-    if sum(shares) <= 0:
-        shares = [1.0] * count
-    shares = [share / sum(shares) + 1e-12 for share in shares]
-
-    def clipped(scale: float) -> list[float]:
-        return [min(float(high), max(float(low), scale * share)) for share in shares]
-
-    exact = [total * share for share in shares]
-    if min(exact) < low or max(exact) > high:  # a bound binds: find the scale that fits
-        below, above = 0.0, 1.0
-        while sum(clipped(above)) < total and above < 1e18:
-            above *= 2
-        # Until no number lies between; the search was half of the time of pruning small prompts.
-        while below < (middle := (below + above) / 2) < above:
-            below, above = (middle, above) if sum(clipped(middle)) <= total else (below, middle)
-        exact = clipped(below)
-    sizes = [math.floor(size + ROUNDING) for size in exact]
-    by_remainder = sorted(range(count), key=lambda i: (sizes[i] - exact[i], i))
-    while sum(sizes) < total:
-        for i in by_remainder:
-            if sum(sizes) < total and sizes[i] < high:
-                sizes[i] += 1
-    return sizes
+    bounds = Bounds(*(torch.tensor([count]) for count in (total, low, high)))
+    wished = torch.tensor([list(wishes)], dtype=torch.float64)
+    shares = allotment.allot(wished, bounds, torch.ones(1, len(wishes), dtype=torch.bool))
+    return [int(share) for share in shares[0].tolist()]
 
 
 def check(pruning: Pruning, layout: Layout | None = None) -> None:

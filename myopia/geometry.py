@@ -36,3 +36,10 @@ def newline_mask(layout: Layout) -> torch.Tensor:
     """Which image tokens are row ends, `(N,)` bool on the CPU."""
     ends = {position for span in layout.spans for position in span.newline_positions()}
     return torch.tensor([position in ends for position in layout.image_positions()])
+
+
+@lru_cache(LAYOUTS_REMEMBERED)
+def image_offsets(layout: Layout) -> torch.Tensor:
+    """Where each image begins among the image tokens, `(M,)` int64 on the CPU."""
+    lengths = image_lengths(layout)
+    return lengths.cumsum(0) - lengths

@@ -19,47 +19,53 @@ ROWS_AT_A_TIME = 1024
 class Merge:
     """Where each evicted token goes, and how alike it is (float32 cosine)."""
 
-    target: torch.Tensor  # (E,) index into the kept ones
-    likeness: torch.Tensor  # (E,)
+    target: torch.Tensor  # (C, E) index into the kept ones
+    likeness: torch.Tensor  # (C, E)
 
 
 def merge_evicted(
     keys: torch.Tensor, values: torch.Tensor, kept: torch.Tensor, form: str
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Kept keys and values `(H, K, D)` after merging; keys, values `(H, N, D)`, kept `(H or 1, N)`.
+    """Kept keys and values `(C, h, K, D)` after merging; keys, values `(C, h, N, D)`.
 
-    Heads that share one mask share one assignment, by their mean cosine.
+    `kept (C, N)` has C choices, each for h heads, which share one assignment by their mean cosine;
+    every choice keeps equally many.
     """
-    shared = kept.shape[0] == 1
-    merged_keys, merged_values = [], []
-    for head in range(kept.shape[0]):
-        chosen = slice(None) if shared else slice(head, head + 1)
-        k, v, mask = keys[chosen].float(), values[chosen].float(), kept[head]
-        merge = _nearest(k[:, ~mask], k[:, mask])
-        merged_keys.append(_fold(k[:, mask], k[:, ~mask], merge, form))
-        merged_values.append(_fold(v[:, mask], v[:, ~mask], merge, form))
-    return torch.cat(merged_keys).to(keys.dtype), torch.cat(merged_values).to(values.dtype)
+    choices = len(kept)
+    inside = kept.nonzero()[:, 1].view(choices, -1)
+    outside = (~kept).nonzero()[:, 1].view(choices, -1)
+    choice = torch.arange(choices, device=kept.device)[:, None]
+    merged, merge = [], None
+    for tensor in (keys, values):
+        rows = tensor.transpose(1, 2)
+        own, lost = rows[choice, inside].float(), rows[choice, outside].float()  # (C, K, h, D)
+        merge = _nearest(lost, own) if merge is None else merge
+        merged.append(_fold(own, lost, merge, form).transpose(1, 2).to(tensor.dtype))
+    return merged[0], merged[1]
 
 
 def _nearest(evicted: torch.Tensor, kept: torch.Tensor) -> Merge:
     """Most alike kept token of each evicted one."""
-    right = torch.nn.functional.normalize(kept, dim=-1)
+    right = torch.nn.functional.normalize(kept, dim=-1).flatten(2).transpose(1, 2)
+    left = torch.nn.functional.normalize(evicted, dim=-1).flatten(2)
     likeness, target = [], []
-    left = torch.nn.functional.normalize(evicted, dim=-1)
     for rows in torch.split(left, ROWS_AT_A_TIME, dim=1):
-        best = (torch.einsum("hed,hkd->ek", rows, right) / kept.shape[0]).max(-1)
+        best = ((rows @ right) / kept.shape[2]).max(-1)
         likeness.append(best.values)
         target.append(best.indices)
-    return Merge(torch.cat(target), torch.cat(likeness))
+    return Merge(torch.cat(target, dim=1), torch.cat(likeness, dim=1))
 
 
 def _fold(kept: torch.Tensor, evicted: torch.Tensor, merge: Merge, form: str) -> torch.Tensor:
-    """The merged kept vectors `(H, K, D)`; all forms divide by one plus the number of members."""
-    counts = torch.bincount(merge.target, minlength=kept.shape[1])[None, :, None]
+    """The merged kept vectors `(C, K, h, D)`; all forms divide by one plus the members' number."""
+    choices, count = kept.shape[:2]
+    choice = torch.arange(choices, device=kept.device)[:, None]
     share = evicted
     if form == "weighted":
-        share = evicted * merge.likeness[None, :, None]
+        share = evicted * merge.likeness[..., None, None]
     if form == "pivotal":
-        share = (evicted + kept[:, merge.target]) / 2
-    sums = kept.clone().index_add_(1, merge.target, share)
-    return sums / (counts + 1)
+        share = (evicted + kept[choice, merge.target]) / 2
+    target = (choice * count + merge.target).flatten()
+    sums = kept.flatten(0, 1).index_add(0, target, share.flatten(0, 1))
+    members = torch.bincount(target, minlength=choices * count)
+    return (sums / (members + 1)[:, None, None]).view_as(kept)

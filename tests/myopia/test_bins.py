@@ -17,10 +17,14 @@ LAYOUT = make_layout()
 N = LAYOUT.image_tokens
 
 
+IMAGES = torch.tensor(LAYOUT.image_positions())
+
+
 def cast_off(seed: int = 0, heads: int = 1, drop: float = 0.7) -> Discarded:
     chance = torch.Generator().manual_seed(seed)
-    keys = torch.randn(2, N, 16, generator=chance)
-    values = torch.randn(2, N, 16, generator=chance)
+    shape = (heads, 2 // heads, LAYOUT.length, 16)  # choices, and heads that share one
+    keys = torch.randn(shape, generator=chance)
+    values = torch.randn(shape, generator=chance)
     scores = torch.rand(heads, N, generator=chance)
     order = torch.rand(heads, N, generator=chance).argsort(-1)
     pruned = torch.zeros(heads, N, dtype=torch.bool)
@@ -40,7 +44,7 @@ def test_counts_sum_to_the_pruned_and_seats_are_pruned(
 ) -> None:
     lost = cast_off(seed, heads)
     bins = recycle(lost, LAYOUT, count, scope)
-    assert bins.keys.shape == (2, count, 16)
+    assert bins.keys.shape == (heads, 2 // heads, count, 16)
     assert bins.counts.shape == (heads, count)
     assert bool((bins.counts >= 1).all())
     assert bins.counts.sum(-1).tolist() == lost.pruned.sum(-1).tolist()
@@ -54,47 +58,49 @@ def test_a_bin_never_claims_more_mass_than_its_members_had(seed: int, sharp: flo
     lost = cast_off(seed)
     bins = recycle(lost, LAYOUT, 6, "global")
     query = torch.randn(2, 5, 16, generator=torch.Generator().manual_seed(seed + 1)) * sharp
-    members = lost.keys[:, lost.pruned[0]]
+    members = lost.keys[0][:, IMAGES[lost.pruned[0]]]
     true = torch.einsum("hqd,hpd->hqp", query, members).logsumexp(-1)
-    claimed = torch.einsum("hqd,hbd->hqb", query, bins.keys) + bins.counts.log()[None]
+    claimed = torch.einsum("hqd,hbd->hqb", query, bins.keys[0]) + bins.counts.log()[None]
     assert bool((claimed.logsumexp(-1) <= true + 1e-4).all())
 
 
 def test_equal_members_are_represented_exactly() -> None:
     lost = cast_off()
     same = Discarded(
-        lost.keys[:, :1].expand(-1, N, -1), lost.values[:, :1].expand(-1, N, -1),
+        lost.keys[:, :, :1].expand_as(lost.keys), lost.values[:, :, :1].expand_as(lost.keys),
         lost.scores, lost.pruned,
     )  # fmt: skip
     bins = recycle(same, LAYOUT, 1, "global")
-    torch.testing.assert_close(bins.keys, same.keys[:, :1])
-    torch.testing.assert_close(bins.values, same.values[:, :1])
+    torch.testing.assert_close(bins.keys, same.keys[:, :, :1])
+    torch.testing.assert_close(bins.values, same.values[:, :, :1])
     query = torch.randn(2, 3, 16)
-    true = torch.einsum("hqd,hpd->hqp", query, same.keys[:, lost.pruned[0]]).logsumexp(-1)
-    claimed = torch.einsum("hqd,hbd->hqb", query, bins.keys)[..., 0] + math.log(int(bins.counts[0]))
+    members = same.keys[0][:, IMAGES[lost.pruned[0]]]
+    true = torch.einsum("hqd,hpd->hqp", query, members).logsumexp(-1)
+    claimed = torch.einsum("hqd,hbd->hqb", query, bins.keys[0])[..., 0]
+    claimed += math.log(int(bins.counts[0]))
     torch.testing.assert_close(claimed, true)
 
 
 def test_values_lie_between_their_members() -> None:
     lost = cast_off()
     bins = recycle(lost, LAYOUT, 4, "image")
-    members = lost.values[:, lost.pruned[0]]
-    assert bool((bins.values <= members.amax(1, keepdim=True) + 1e-6).all())
-    assert bool((bins.values >= members.amin(1, keepdim=True) - 1e-6).all())
+    members = lost.values[0][:, IMAGES[lost.pruned[0]]]
+    assert bool((bins.values[0] <= members.amax(1, keepdim=True) + 1e-6).all())
+    assert bool((bins.values[0] >= members.amin(1, keepdim=True) - 1e-6).all())
 
 
 def test_by_hand() -> None:
     layout = Layout(6, (Span(0, (1, 5), (0, 0)),), (5,))
-    keys = torch.tensor([[[1.0, 0], [0, 1], [2, 1], [1, 3], [9, 9]]])
-    values = torch.tensor([[[1.0, 0], [2, 0], [3, 0], [6, 0], [9, 9]]])
+    keys = torch.tensor([[[[1.0, 0], [0, 1], [2, 1], [1, 3], [9, 9], [7, 7]]]])  # a text token last
+    values = torch.tensor([[[[1.0, 0], [2, 0], [3, 0], [6, 0], [9, 9], [7, 7]]]])
     scores = torch.tensor([[0.4, 0.3, 0.2, 0.1, 0.9]])
     pruned = torch.tensor([[True, True, True, True, False]])
     bins = recycle(Discarded(keys, values, scores, pruned), layout, 2, "image")
     # Seats are tokens 0 and 1; (2, 1) points along the first axis, (1, 3) along the second.
     assert bins.seats.tolist() == [[0, 1]]
     assert bins.counts.tolist() == [[2, 2]]
-    assert bins.keys.tolist() == [[[1.5, 0.5], [0.5, 2.0]]]
-    assert bins.values.tolist() == [[[2.0, 0.0], [4.0, 0.0]]]
+    assert bins.keys.tolist() == [[[[1.5, 0.5], [0.5, 2.0]]]]
+    assert bins.values.tolist() == [[[[2.0, 0.0], [4.0, 0.0]]]]
 
 
 def members_by_image(bins: Bins, lost: Discarded) -> bool:
@@ -102,10 +108,10 @@ def members_by_image(bins: Bins, lost: Discarded) -> bool:
     image_of = torch.tensor(LAYOUT.image_of())
     for image in range(len(LAYOUT.spans)):
         mine = lost.pruned[0] & (image_of == image)
-        total = lost.keys[:, mine].sum(1)
+        total = lost.keys[0][:, IMAGES[mine]].sum(1)
         own = image_of[bins.seats[0]] == image
         if not torch.allclose(
-            (bins.keys * bins.counts[..., None])[:, own].sum(1), total, atol=1e-4
+            (bins.keys[0] * bins.counts[..., None])[:, own].sum(1), total, atol=1e-4
         ):
             return False
     return True

@@ -8,7 +8,7 @@ from myopia.params import Pruning
 from myopia.pruning import prune_row
 from tests.myopia.rows import make_layout, make_row
 
-KEYS = torch.tensor([[[2.0, 0], [0, 4], [1, 1], [3, 0]]])
+KEYS = torch.tensor([[[[2.0, 0], [0, 4], [1, 1], [3, 0]]]])
 KEPT = torch.tensor([[True, True, False, False]])
 
 
@@ -23,13 +23,13 @@ KEPT = torch.tensor([[True, True, False, False]])
 )
 def test_by_hand(form: str, first: list[float], second: list[float]) -> None:
     keys, values = merge_evicted(KEYS, KEYS * 10, KEPT, form)
-    assert keys[0, 0].tolist() == pytest.approx(first)
-    assert keys[0, 1].tolist() == pytest.approx(second)
-    assert values[0, 0].tolist() == pytest.approx([10 * x for x in first])
+    assert keys[0, 0, 0].tolist() == pytest.approx(first)
+    assert keys[0, 0, 1].tolist() == pytest.approx(second)
+    assert values[0, 0, 0].tolist() == pytest.approx([10 * x for x in first])
 
 
 def test_values_follow_the_keys_assignment() -> None:
-    values = torch.tensor([[[1.0], [2.0], [3.0], [4.0]]])
+    values = torch.tensor([[[[1.0], [2.0], [3.0], [4.0]]]])
     _, merged = merge_evicted(KEYS, values, KEPT, "averaged")
     assert merged.flatten().tolist() == pytest.approx([(1 + 3 + 4) / 3, 2.0])
 

@@ -1,0 +1,214 @@
+"""Pruning the plain way: one layer, one head, one image after another, sizes by bisection.
+
+The reference that the batched code is compared with. Nothing here is fast or meant to be.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from myopia import budget
+from myopia.geometry import image_index, image_positions, newline_mask
+from myopia.layout import Layout
+from myopia.observer import Observer
+from myopia.params import Pruning
+from myopia.policies import policy_of
+from myopia.pruning import subsidised
+from myopia.subsidy import image_weights
+
+
+@dataclass
+class Kept:
+    """One layer's survivors, `(H, K, D)`, and their bias `(H, K)`."""
+
+    keys: torch.Tensor
+    values: torch.Tensor
+    bias: torch.Tensor | None
+    positions: torch.Tensor
+
+
+Tensors = Sequence[tuple[torch.Tensor, torch.Tensor]]
+
+
+def prune_slowly(layers: Tensors, observer: Observer, layout: Layout, pruning: Pruning):  # noqa: ANN201
+    policy, seen = policy_of(pruning), []
+    for index in range(len(layers)):
+        evidence = observer.evidence(index)
+        scores = policy.score(evidence, layout, pruning).float()
+        if pruning.head_mode == "aggregate":
+            scores = scores.mean(0, keepdim=True)
+        seen.append((evidence, scores))
+    total = budget.image_quota(layout, pruning) * len(layers)
+    quotas = budget.layer_quotas(layout, pruning, len(layers), policy.layer_sizes(seen, total))
+    return [
+        _layer(keys, values, scores, quota, layout, pruning)
+        for (_, scores), (keys, values), quota in zip(seen, layers, quotas, strict=True)
+    ]
+
+
+def _layer(keys, values, scores, quota, layout: Layout, pruning: Pruning) -> Kept:  # noqa: ANN001
+    keep, bins = budget.split_quota(quota, layout, pruning)
+    floor = budget.image_floor(keep, layout, pruning)
+    if policy_of(pruning).graded:
+        scores = scores * subsidised(scores, layout, pruning)
+    shared = scores.shape[0] == 1
+    heads = []
+    for head in range(scores.shape[0]):
+        mine = slice(None) if shared else slice(head, head + 1)
+        kept = _chosen(scores[head], layout, pruning, keep, floor)
+        heads.append(_head(keys[mine], values[mine], scores[head], kept, bins, layout, pruning))
+    biases = [one.bias for one in heads]
+    return Kept(
+        torch.cat([one.keys for one in heads]),
+        torch.cat([one.values for one in heads]),
+        None if biases[0] is None else torch.cat([b for b in biases if b is not None]),
+        torch.stack([one.positions for one in heads]),
+    )
+
+
+def _order(worth: list[float]) -> list[int]:
+    return sorted(range(len(worth)), key=lambda at: (-worth[at], at))
+
+
+def _chosen(scores: torch.Tensor, layout: Layout, pruning: Pruning, keep: int, floor: int):  # noqa: ANN202
+    """Indices of the kept image tokens, ascending."""
+    worth, image_of = scores.tolist(), layout.image_of()
+    ends = newline_mask(layout).tolist()
+    sign = {"score": 0, "keep": -1, "drop": 1}[pruning.newline_policy]
+    place = {at: rank for rank, at in enumerate(_order(worth))}
+    order = sorted(place, key=lambda at: (sign * ends[at], place[at]))
+    images = range(len(layout.spans))
+    if pruning.subsidy == "quota" and policy_of(pruning).graded:
+        weights = image_weights(layout, pruning.gamma)
+        wishes = [0.0 for _ in images]
+        for at, image in enumerate(image_of):
+            wishes[image] += weights[image] * math.sqrt(max(0.0, worth[at]))
+        counts = share_slowly(wishes, keep, floor, [span.length for span in layout.spans])
+        return sorted(at for image in images for at in _of(order, image_of, image)[: counts[image]])
+    first_by = order if pruning.newline_policy == "drop" else sorted(place, key=place.__getitem__)
+    first = {at for image in images for at in _of(first_by, image_of, image)[:floor]}
+    return sorted(sorted(order, key=lambda at: at not in first)[:keep])
+
+
+def _of(order: list[int], image_of: list[int], image: int) -> list[int]:
+    return [at for at in order if image_of[at] == image]
+
+
+def _head(keys, values, scores, kept, bins: int, layout: Layout, pruning: Pruning) -> Kept:  # noqa: ANN001, PLR0917
+    """One choice's survivors: bins first, then kept tokens by position."""
+    places = image_positions(layout)
+    lost = [at for at in range(layout.image_tokens) if at not in set(kept)]
+    dead = set(places[lost].tolist())
+    alive = torch.tensor([at for at in range(layout.length) if at not in dead])
+    own_keys, own_values = keys[:, alive].clone(), values[:, alive].clone()
+    if pruning.policy == "look-m":
+        seats = [int((alive == places[at]).nonzero()[0]) for at in kept]
+        merged = _merged(keys[:, places], values[:, places], kept, lost, pruning.merge)
+        own_keys[:, seats], own_values[:, seats] = merged
+    if not bins:
+        return Kept(own_keys, own_values, None, alive)
+    seats, members = _members(keys, scores, lost, bins, layout, pruning)
+    bin_keys = torch.stack([keys[:, places[one]].mean(1) for one in members], 1)
+    bin_values = torch.stack([values[:, places[one]].mean(1) for one in members], 1)
+    bias = None
+    if pruning.bin_mode == "mass":
+        counts = torch.tensor([math.log(len(one)) for one in members] + [0.0] * len(alive))
+        bias = counts.expand(len(keys), -1)
+    return Kept(
+        torch.cat([bin_keys, own_keys], 1),
+        torch.cat([bin_values, own_values], 1),
+        bias,
+        torch.cat([places[seats], alive]),
+    )
+
+
+def _members(keys, scores, lost, count: int, layout: Layout, pruning: Pruning):  # noqa: ANN001, ANN202
+    """Seats ascending, and the tokens merged into each."""
+    image_of, worth = image_index(layout).tolist(), scores.tolist()
+    order = [at for at in _order(worth) if at in set(lost)]
+    bereft = [len(_of(lost, image_of, image)) for image in range(len(layout.spans))]
+    owned = pruning.bin_scope == "image" and count >= sum(1 for n in bereft if n)
+    seats = sorted(order[:count])
+    if owned:
+        mass = [sum(worth[at] for at in _of(lost, image_of, m)) for m in range(len(bereft))]
+        shares = share_slowly(mass, count, 1, bereft)
+        seats = sorted(at for m, n in enumerate(shares) for at in _of(order, image_of, m)[:n])
+    units = torch.nn.functional.normalize(keys[:, image_positions(layout)], dim=-1)
+    members: list[list[int]] = [[] for _ in seats]
+    for at in lost:
+        likeness = [
+            float((units[:, at] * units[:, seat]).sum(-1).mean())
+            if not owned or image_of[seat] == image_of[at]
+            else -math.inf
+            for seat in seats
+        ]
+        goal = seats.index(at) if at in seats else likeness.index(max(likeness))
+        members[goal].append(at)
+    return seats, members
+
+
+def _merged(keys, values, kept, lost, form: str):  # noqa: ANN001, ANN202
+    """LOOK-M's merge of one choice, token by token."""
+    units = torch.nn.functional.normalize(keys, dim=-1)
+    sums = [keys[:, kept].clone(), values[:, kept].clone()]
+    counts = [1] * len(kept)
+    for at in lost:
+        alike = [float((units[:, at] * units[:, one]).sum(-1).mean()) for one in kept]
+        goal = alike.index(max(alike))
+        counts[goal] += 1
+        for total, source in zip(sums, (keys, values), strict=True):
+            share = source[:, at] * (alike[goal] if form == "weighted" else 1)
+            if form == "pivotal":
+                share = (share + source[:, kept[goal]]) / 2
+            total[:, goal] += share
+    return [total / torch.tensor(counts)[None, :, None] for total in sums]
+
+
+def share_slowly(wishes: list[float], total: int, floor: int, limits: list[int]) -> list[int]:
+    """What `allotment.share_out` does, for one row."""
+    shares, left = [0] * len(limits), total
+    names = [m for m, limit in enumerate(limits) if limit]
+    while names:
+        low = min(floor, left // len(names))
+        sizes = allot_slowly([wishes[m] for m in names], left, low, left)
+        over = [m for m, size in zip(names, sizes, strict=True) if size > limits[m]]
+        if not over:
+            for m, size in zip(names, sizes, strict=True):
+                shares[m] = size
+            break
+        for m in over:
+            shares[m] = limits[m]
+            left -= limits[m]
+        names = [m for m in names if m not in over]
+    return shares
+
+
+def allot_slowly(wishes: list[float], total: int, low: int, high: int) -> list[int]:
+    """Whole numbers by proportion, the scale between bounds found by bisection."""
+    count = len(wishes)
+    total = max(low * count, min(high * count, total))
+    shares = [max(0.0, wish) for wish in wishes]
+    if sum(shares) <= 0:
+        shares = [1.0] * count
+    shares = [share / sum(shares) + 1e-12 for share in shares]
+
+    def clipped(scale: float) -> list[float]:
+        return [min(float(high), max(float(low), scale * share)) for share in shares]
+
+    exact = [total * share for share in shares]
+    if min(exact) < low or max(exact) > high:
+        below, above = 0.0, 1.0
+        while sum(clipped(above)) < total and above < 1e18:
+            above *= 2
+        while below < (middle := (below + above) / 2) < above:
+            below, above = (middle, above) if sum(clipped(middle)) <= total else (below, middle)
+        exact = clipped(below)
+    sizes = [math.floor(size + 1e-9) for size in exact]
+    by_remainder = sorted(range(count), key=lambda i: (sizes[i] - exact[i], i))
+    while sum(sizes) < total:
+        for i in by_remainder:
+            if sum(sizes) < total and sizes[i] < high:
+                sizes[i] += 1
+    return sizes
