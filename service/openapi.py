@@ -155,6 +155,13 @@ ASK_DOCUMENT: dict[str, Any] = {
                 "application/json": {"schema": ref(Answer)},
                 "text/event-stream": EVENT_STREAM,
             },
+            "headers": {
+                "Server-Timing": {
+                    "description": "The answer's `timings` again, and `gateway`: milliseconds "
+                    "from the request to the reply, which a hit has too. Not of a stream.",
+                    "schema": {"type": "string"},
+                }
+            },
         },
         202: {
             "description": "Accepted; look it up under `Location`.",

@@ -80,7 +80,10 @@ class CacheUse(Params):
 
 
 class Timings(Params):
-    """Milliseconds, as the worker's monotonic clock saw them."""
+    """Milliseconds, as the worker's monotonic clock saw them; all 0 of a stored answer.
+
+    An ask that joined another one has the other's.
+    """
 
     queue_ms: float = 0
     vision_ms: float = 0
@@ -88,7 +91,9 @@ class Timings(Params):
     prune_ms: float = 0
     first_token_ms: float = 0
     decode_ms: float = 0
-    total_ms: float = 0
+    total_ms: float = Field(
+        0, description="From acceptance to the last token, `queue_ms` included; no network."
+    )
 
 
 class TokenLogprob(Params):

@@ -1,12 +1,14 @@
 import base64
 import hashlib
 import json
+from collections.abc import Iterator
 
 import httpx
 import pytest
 
 from tests.service.pictures import animated, encode, noise, plain, turned
-from tests.service.responder import Responder
+from tests.service.responder import Responder, Step, done
+from wire.messages import Ask, Timings
 from wire.pruning import Generation, Pruning
 
 RED, BLUE = plain("red"), plain("blue")
@@ -36,7 +38,6 @@ def test_json_is_answered_in_the_shape_of_the_contract(
     }  # fmt: skip
     assert answer["usage"]["kept_tokens"] == 6
     assert answer["cache"]["result"] == "miss"
-    assert "prefill;dur=3.0" in reply.headers["server-timing"]
 
 
 def test_form_is_answered_as_json_is(http: httpx.Client, responder: Responder) -> None:
@@ -133,3 +134,32 @@ def test_documents_example_is_a_sound_ask(http: httpx.Client, responder: Respond
 
 def test_docs_are_served(http: httpx.Client) -> None:
     assert "swagger" in http.get("/docs").text.lower()
+
+
+def durations(reply: httpx.Response) -> dict[str, float]:
+    """The numbers of `Server-Timing`, by name."""
+    parts = [part.split(";") for part in reply.headers["server-timing"].split(", ")]
+    return {name: float(dur.removeprefix("dur=")) for name, dur, *_ in parts}
+
+
+def test_server_timing_repeats_the_body_and_adds_the_stay(
+    http: httpx.Client, responder: Responder
+) -> None:
+    timings = Timings(
+        queue_ms=1.25, vision_ms=2, prefill_ms=3, first_token_ms=7.5, decode_ms=4, total_ms=11.5
+    )
+
+    def slow(ask: Ask) -> Iterator[Step]:
+        yield 0.2
+        yield done("x", timings=timings)
+
+    responder.script = slow
+    for result, least_ms in (("miss", 200), ("hit", 0)):
+        reply = http.post("/v1/ask", json=body())
+        assert reply.json()["cache"]["result"] == result
+        told = durations(reply)
+        assert told.pop("gateway") > least_ms
+        assert told == {
+            name.removesuffix("_ms"): ms for name, ms in reply.json()["timings"].items()
+        }
+    assert reply.json()["timings"] == Timings().model_dump()
