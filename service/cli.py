@@ -16,13 +16,17 @@ from typing import Any
 import httpx
 
 DEFAULT_URL = "http://127.0.0.1:8000"
+LEFT = 130  # What shells say of a process that Ctrl-C ended.
 
 
 def main(words: list[str] | None = None) -> int:
-    """Ask; 0 with an answer, 1 with a problem, 2 for a wrong command line."""
+    """Ask; 0 with an answer, 1 with a problem, 2 for a wrong command line, 130 after Ctrl-C."""
     said = parser().parse_args(words)
     try:
         return ask(said)
+    except KeyboardInterrupt:
+        print("left; the service cancels the ask", file=sys.stderr)
+        return LEFT
     except httpx.TransportError as error:
         print(f"{said.url} cannot be reached ({type(error).__name__})", file=sys.stderr)
         return 1
@@ -80,9 +84,6 @@ def ask(said: argparse.Namespace) -> int:
         if reply.status_code != 200:
             reply.read()
             return fail(reply.json() if "json" in reply.headers.get("content-type", "") else {})
-        wait = reply.headers.get("x-expected-wait")
-        if wait is not None and float(wait) >= 1:
-            print(f"in line: about {float(wait):.0f} s", file=sys.stderr)
         return show(events(reply.iter_lines()), as_json=said.json)
 
 
@@ -104,6 +105,8 @@ def show(coming: Iterator[tuple[str, Any]], *, as_json: bool) -> int:
     for kind, data in coming:
         if kind == "token" and not as_json:
             print(data["text"], end="", flush=True)
+        elif kind == "progress":
+            print(progress(data), file=sys.stderr, flush=True)
         elif kind == "failed":
             return fail(data)
         elif kind == "done":
@@ -116,6 +119,15 @@ def show(coming: Iterator[tuple[str, Any]], *, as_json: bool) -> int:
             return 0
     print("the stream ended before the answer did", file=sys.stderr)
     return 1
+
+
+def progress(told: dict[str, Any]) -> str:
+    """Where in line the ask stands, or that it runs."""
+    if told["status"] == "running":
+        return "taken up"
+    seconds = told["expected_wait_seconds"]
+    wait = "no worker is there yet" if seconds is None else f"about {seconds:.0f} s to wait"
+    return f"number {told['position']} in line, {wait}"
 
 
 def fail(problem: dict[str, Any]) -> int:

@@ -1,14 +1,20 @@
 import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
 from service.cli import main
-from tests.service.responder import Responder, done
-from tests.service.test_ask import BLUE, RED
-from wire.messages import Failed, Token
+from tests.service.responder import Responder, Step, done
+from tests.service.test_ask import BLUE, RED, body
+from tests.service.waiting import eventually
+from wire.messages import Ask, Failed, Token
 
+ROOT = Path(__file__).parents[2]
 Capture = pytest.CaptureFixture[str]
 
 
@@ -63,6 +69,61 @@ def test_missing_file_and_service_are_told(files: list[str], capsys: Capture) ->
     assert "cannot be reached" in capsys.readouterr().err
 
 
-def test_expected_wait_is_told(http: httpx.Client, responder: Responder) -> None:
-    reply = http.post("/v1/ask", files={"images": ("a.png", RED)}, data={"question": "Which?"})
-    assert float(reply.headers["x-expected-wait"]) >= 0
+def started(*words: str) -> subprocess.Popen[str]:
+    """The command as people run it."""
+    command = [sys.executable, "-m", "service.cli", "ask", *words]
+    return subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
+    )
+
+
+@pytest.fixture
+def idle(responder: Responder) -> Responder:
+    """A worker with one slot that is alive and takes nothing up, of a mean of two seconds."""
+    responder.stop_taking()
+    responder.capacity = 1
+    responder.store.text.hset("myopia:count", "service_ms", "2000")
+    return responder
+
+
+def test_place_in_line_and_the_streamed_answer_are_shown(
+    files: list[str], idle: Responder, http: httpx.Client, base_url: str
+) -> None:
+    def slow(ask: Ask) -> Iterator[Step]:
+        yield 2.5
+        yield Token(text="two ")
+        yield 1.0
+        yield Token(text="words")
+        yield done("two words")
+
+    def slots() -> int:
+        return int(http.get("/readyz").json()["slots"])
+
+    assert eventually(lambda: slots() == 1)
+    first = http.post("/v1/ask", json=body(RED), headers={"prefer": "respond-async"}).json()["id"]
+    with started(*files, "Which?", "--url", base_url) as asking:
+        assert asking.stderr is not None
+        assert asking.stdout is not None
+        assert asking.stderr.readline() == "number 2 in line, about 2 s to wait\n"
+        http.delete(f"/v1/asks/{first}")
+        assert asking.stderr.readline() == "number 1 in line, about 0 s to wait\n"
+        idle.script = slow
+        idle._idle.clear()
+        assert asking.stderr.readline() == "taken up\n"
+        assert asking.stdout.read(4) == "two "
+        assert asking.poll() is None, "the answer was shown only when it was complete"
+        rest, err = asking.communicate(timeout=10)
+    assert (rest, asking.returncode) == ("words\n", 0)
+    assert "6 of 32 picture tokens kept" in err
+
+
+def test_without_workers_it_says_so_and_ctrl_c_leaves_and_cancels(
+    files: list[str], http: httpx.Client, base_url: str
+) -> None:
+    with started(*files, "Which?", "--url", base_url) as asking:
+        assert asking.stderr is not None
+        assert asking.stderr.readline() == "number 1 in line, no worker is there yet\n"
+        asking.send_signal(signal.SIGINT)
+        _, err = asking.communicate(timeout=10)
+    assert (asking.returncode, err) == (130, "left; the service cancels the ask\n")
+    assert eventually(lambda: 'myopia_jobs{state="cancelled"} 1.0' in http.get("/metrics").text, 8)

@@ -6,15 +6,18 @@ How right the answers are is the pocket's card; here it is what is taken, refuse
 import base64
 import io
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from PIL import Image, ImageDraw
 
-from tests.system.serving import Served, serving
+from tests.system.serving import ROOT, Served, serving
 
 
 @pytest.fixture(scope="module")
@@ -176,3 +179,21 @@ def test_hanging_up_frees_the_worker(http: httpx.Client, served: Served) -> None
     text = http.get("/metrics").text
     assert "myopia_num_requests_running 0.0" in text
     assert "myopia_ledger_imbalance 0.0" in text
+
+
+def test_the_terminal_shows_what_the_service_answers(
+    http: httpx.Client, served: Served, tmp_path: Path
+) -> None:
+    for name, data in (("a.png", BLUE), ("b.png", RED)):
+        (tmp_path / name).write_bytes(data)
+    question = "Which image shows a red circle?"
+    command = [sys.executable, "-m", "service.cli", "ask", "a.png", "b.png", question]
+    environment = {"PYTHONPATH": str(ROOT), "MYOPIA_URL": served.address}
+    ran = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    told = http.post("/v1/ask", json=body(BLUE, RED, question=question)).json()
+    assert ran.stdout == told["answer"] + "\n"
+    assert f"of {told['usage']['image_tokens']} picture tokens kept, cache miss" in ran.stderr
+    assert told["cache"]["result"] == "hit"
