@@ -38,8 +38,8 @@ class Shelf:
     async def put(self, tenant: str, pictures: Sequence[Picture]) -> None:
         """Store pictures; those that are there already are only kept for longer."""
         fresh = {picture.digest: picture for picture in pictures}
-        for digest in await self._mailbox.missing(fresh):
-            await self._mailbox.put_picture(fresh[digest].data, digest)
+        missing = await self._mailbox.missing(fresh)
+        await self._mailbox.put_pictures({digest: fresh[digest].data for digest in missing})
         if not fresh:
             return
         with in_wire_errors():

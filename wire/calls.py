@@ -29,6 +29,7 @@ from wire.records import (
     State,
     Submitted,
 )
+from wire.settings import WireSettings
 
 T = TypeVar("T")
 EXPIRED = Failed(code="expired", detail="The deadline passed before the answer was complete.")
@@ -49,10 +50,10 @@ class Call(Generic[T]):
 
 
 def submit(
-    ask: Ask, *, tenant: str, room: Room, flight: str | None, picture_ttl_seconds: int
+    ask: Ask, *, tenant: str, room: Room, flight: str | None, settings: WireSettings
 ) -> Call[Submitted]:
     """Let an ask in, join the same one in flight, or say why not."""
-    digests = {p.digest for turn in ask.turns for p in turn.parts if p.kind == "image"}
+    digests = [p.digest for turn in ask.turns for p in turn.parts if p.kind == "image"]
 
     def read(reply: list[str]) -> Submitted:
         kind, *rest = reply
@@ -76,10 +77,22 @@ def submit(
         _ms(room.max_wait_seconds),
         room.slots,
         _ms(room.service_seconds),
-        picture_ttl_seconds,
-        *sorted(digests),
+        _ms(settings.picture_ttl_seconds),
+        settings.picture_keys,
+        album_of(ask.reuse, digests),
+        *sorted(set(digests)),
     )
     return Call("submit", args, read)
+
+
+def album_of(reuse: str, digests: Sequence[str]) -> str:
+    """Names an ask's pictures in their order: what a worker that has read them need not read again.
+
+    "" where there is nothing to be had from a worker that knows them.
+    """
+    if reuse == "none" or not digests:
+        return ""
+    return hashlib.sha256("".join(digests).encode()).hexdigest()[:32]
 
 
 def claim(worker_id: str, look: str, nonce: str, lease_seconds: float) -> Call[Claim | None]:

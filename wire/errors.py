@@ -2,7 +2,8 @@
 
     WireError
     ├── StoreUnavailable   Redis or the broker does not answer; try again later
-    │   └── StoreFull      Redis is up and refuses writes (maxmemory, read-only)
+    │   ├── StoreFull      Redis is up and refuses writes (maxmemory, read-only)
+    │   └── WrongSetting   a store is up and refuses what a setting says, which it names
     ├── AskLost            an ask that was accepted is not in the store any more
     └── MessageRefused     a message of an unknown version or shape; carries a code
 
@@ -22,6 +23,14 @@ class StoreUnavailable(WireError):
 
 class StoreFull(StoreUnavailable):
     """Redis answers, and refuses to write."""
+
+
+class WrongSetting(StoreUnavailable):
+    """A store answers, and refuses what a setting says: a person must change one of the two."""
+
+    def __init__(self, setting: str, detail: str) -> None:
+        super().__init__(f"{setting}: {detail}")
+        self.setting = setting
 
 
 class AskLost(WireError):

@@ -41,11 +41,9 @@ class Ledger:
         self, ask: Ask, *, tenant: str = "", room: Room | None = None, flight: str | None = None
     ) -> Submitted:
         """As `AsyncLedger.submit`."""
-        ttl = self._settings.picture_ttl_seconds
+        room = room or Room()
         return self._store.run(
-            calls.submit(
-                ask, tenant=tenant, room=room or Room(), flight=flight, picture_ttl_seconds=ttl
-            )
+            calls.submit(ask, tenant=tenant, room=room, flight=flight, settings=self._settings)
         )
 
     def claim(self, worker_id: str, look: str, nonce: str | None = None) -> Claim | None:
@@ -121,11 +119,9 @@ class AsyncLedger:
         `Accepted`, and only then, send the id to the queue; should that fail, the ask is still
         accepted and the reaper sends it. A repeat with the same ask_id is accepted once.
         """
-        ttl = self._settings.picture_ttl_seconds
+        room = room or Room()
         return await self._store.run(
-            calls.submit(
-                ask, tenant=tenant, room=room or Room(), flight=flight, picture_ttl_seconds=ttl
-            )
+            calls.submit(ask, tenant=tenant, room=room, flight=flight, settings=self._settings)
         )
 
     async def get(self, ask_id: str, fleet: Fleet | None = None) -> Record | None:

@@ -7,12 +7,13 @@ added by the ledger's scripts (fenced); here they are read. HTTP and pixels are 
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator, Collection, Mapping
 from typing import Any
 
 from wire.doorbell import Doorbell
 from wire.errors import AskLost, StoreUnavailable
 from wire.messages import EVENT, Done, Failed, Token
+from wire.pictures import AsyncPictures, Pictures
 from wire.store import AsyncStore, Store, in_wire_errors
 
 FROM_START = "0-0"
@@ -25,23 +26,15 @@ class Mailbox:
     """The worker's side: fetch pictures."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
-        self._prefix = f"{store.settings.namespace}:picture:"
+        self._pictures = Pictures(store)
 
     def picture(self, digest: str) -> bytes | None:
         """The bytes with this SHA-256, None when they are not (or no longer) here."""
-        with in_wire_errors():
-            data: bytes | None = self._store.raw.get(self._prefix + digest)  # type: ignore[assignment]
-        return data
+        return self._pictures.get(digest)
 
     def put_picture(self, data: bytes) -> str:
         """As `AsyncMailbox.put_picture`."""
-        digest = hashlib.sha256(data).hexdigest()
-        with in_wire_errors():
-            self._store.raw.set(
-                self._prefix + digest, data, ex=self._store.settings.picture_ttl_seconds
-            )
-        return digest
+        return self._pictures.put(data)
 
 
 class AsyncMailbox:
@@ -50,7 +43,7 @@ class AsyncMailbox:
     def __init__(self, store: AsyncStore) -> None:
         self._store = store
         self._settings = store.settings
-        self._pictures = f"{store.settings.namespace}:picture:"
+        self._pictures = AsyncPictures(store)
         self._events = f"{store.settings.namespace}:events:"
         self._records = f"{store.settings.namespace}:ask:"
         self._doorbell = Doorbell(store.settings)
@@ -61,34 +54,24 @@ class AsyncMailbox:
         Never pass a digest that came from a client: it is the key under which others ask.
         """
         digest = digest or hashlib.sha256(data).hexdigest()
-        with in_wire_errors():
-            await self._store.raw.set(
-                self._pictures + digest, data, ex=self._settings.picture_ttl_seconds
-            )
+        await self._pictures.put({digest: data})
         return digest
+
+    async def put_pictures(self, pictures: Mapping[str, bytes]) -> None:
+        """As `put_picture`, several by their digests at once."""
+        await self._pictures.put(pictures)
 
     async def missing(self, digests: Collection[str]) -> tuple[str, ...]:
         """Those of `digests` that are not here; the others' time starts anew."""
-        ordered = sorted(set(digests))
-        if not ordered:
-            return ()
-        with in_wire_errors():
-            pipe = self._store.raw.pipeline(transaction=False)
-            for digest in ordered:
-                pipe.expire(self._pictures + digest, self._settings.picture_ttl_seconds)
-            present = await pipe.execute()
-        return tuple(d for d, there in zip(ordered, present, strict=True) if not there)
+        return await self._pictures.missing(digests)
 
     async def picture(self, digest: str, first_bytes: int | None = None) -> bytes | None:
         """The bytes, or only the first of them (a header); None when they are not here."""
-        name = self._pictures + digest
-        with in_wire_errors():
-            data: Any = (
-                await self._store.raw.get(name)
-                if first_bytes is None
-                else await self._store.raw.getrange(name, 0, first_bytes - 1)
-            )
-        return data or None
+        return await self._pictures.get(digest, first_bytes)
+
+    async def sweep(self) -> int:
+        """Remove pictures from the bucket (where there is one) whose time is up; how many."""
+        return await self._pictures.sweep()
 
     async def events(
         self, ask_id: str, after: str = FROM_START
@@ -136,8 +119,9 @@ class AsyncMailbox:
         return None if event.kind == "token" else event
 
     async def close(self) -> None:
-        """Stop listening for events."""
+        """Stop listening for events, and close the connections to a bucket."""
         await self._doorbell.close()
+        await self._pictures.close()
 
     async def _read(
         self, ask_id: str, after: str

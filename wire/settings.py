@@ -4,11 +4,15 @@ Gateway and worker read the same class, so they cannot disagree about a lease or
 Nothing here knows HTTP, engines or what an ask says.
 """
 
-from pydantic import Field, SecretStr, field_validator
+import re
+
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 REDIS_SCHEMES = ("redis://", "rediss://")
 BROKER_SCHEMES = (*REDIS_SCHEMES, "amqp://", "amqps://")
+S3_SETTINGS = ("s3_endpoint_url", "s3_region", "s3_access_key", "s3_secret_key")
+BUCKET_URL = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._/-]*)?")
 
 
 class WireSettings(BaseSettings):
@@ -26,6 +30,24 @@ class WireSettings(BaseSettings):
     broker_url: SecretStr | None = Field(
         None, description="Celery's broker (redis:// or amqp://); default: the durable Redis."
     )
+
+    picture_url: str | None = Field(
+        None,
+        description="`s3://bucket` or `s3://bucket/folder`: where pictures are kept; default: in "
+        "the durable Redis.",
+    )
+    s3_endpoint_url: str | None = Field(
+        None, description="Address of an S3-compatible store; default: Amazon's."
+    )
+    s3_region: str | None = None
+    s3_access_key: SecretStr | None = Field(
+        None, description="Default: what the AWS chain finds (a role, `AWS_…`, a file)."
+    )
+    s3_secret_key: SecretStr | None = Field(None, validate_default=True)
+    s3_silence_seconds: float = Field(
+        0.9, gt=0, le=60, description="A store of pictures that says nothing for so long is away."
+    )
+
     namespace: str = Field("myopia", pattern=r"^[a-z0-9_-]{1,32}$")
     queue_name: str = Field("myopia.asks", pattern=r"^[a-z0-9_.-]{1,64}$")
 
@@ -61,6 +83,45 @@ class WireSettings(BaseSettings):
     @classmethod
     def _is_broker(cls, url: SecretStr | None) -> SecretStr | None:
         return _with_scheme(url, BROKER_SCHEMES)
+
+    @field_validator(
+        "picture_url",
+        "s3_endpoint_url",
+        "s3_region",
+        "s3_access_key",
+        "s3_secret_key",
+        mode="before",
+    )
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        """Compose has no way to leave a variable out: empty means that it was."""
+        return None if value == "" else value
+
+    @field_validator("picture_url")
+    @classmethod
+    def _is_bucket(cls, url: str | None) -> str | None:
+        if url is not None and not BUCKET_URL.fullmatch(url):
+            raise ValueError("must be s3://bucket or s3://bucket/folder")
+        return url.rstrip("/") if url else None
+
+    @field_validator("s3_endpoint_url")
+    @classmethod
+    def _is_endpoint(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
+        return url
+
+    @field_validator("s3_secret_key")
+    @classmethod
+    def _has_a_key(cls, secret: SecretStr | None, told: ValidationInfo) -> SecretStr | None:
+        if (secret is None) != (told.data.get("s3_access_key") is None):
+            raise ValueError("MYOPIA_S3_ACCESS_KEY and MYOPIA_S3_SECRET_KEY go together")
+        return secret
+
+    @property
+    def picture_keys(self) -> str:
+        """Begins the key of a picture: other names for marks, so that nobody reads one as bytes."""
+        return "kept:" if self.picture_url else "picture:"
 
     @property
     def durable_url(self) -> str:

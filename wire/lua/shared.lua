@@ -19,6 +19,9 @@
 --   flight:<key>    string  id of the ask that answers this key now
 --   claim:<nonce>   string  id handed out to this nonce
 --   picture:<sha>   string  bytes
+--   kept:<sha>      string  nothing: the mark of a picture whose bytes are in a bucket
+--   shelf           zset    hashes of what is in the bucket -> when to look whether it goes (ms)
+--   sweeping:<sha>  string  token of the sweeper that removes it right now
 local ns = ARGV[1] .. ':'
 local record_ttl, dead_ttl, max_deaths = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local function arg(i) return ARGV[4 + i] end
@@ -27,6 +30,14 @@ local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 
 local function count(name) redis.call('HINCRBY', ns .. 'count', name, 1) end
 local function field(id, name) return redis.call('HGET', ns .. 'ask:' .. id, name) end
+
+-- Let a key live for at least so long from now (ms); false when there is none.
+local function prolong(name, ms)
+  local left = redis.call('PTTL', ns .. name)
+  if left == -2 then return false end
+  if left < ms then redis.call('PEXPIRE', ns .. name, ms) end
+  return true
+end
 
 local function add_event(id, event)
   redis.call('XADD', ns .. 'events:' .. id, '*', 'e', event)

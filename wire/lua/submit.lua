@@ -1,15 +1,16 @@
 -- Let an ask in: known already, same in flight, pictures there, room left? Then write it down.
 local id, asked, tenant, deadline, flight = arg(1), arg(2), arg(3), tonumber(arg(4)), arg(5)
 local max_open, max_of_tenant, max_wait = tonumber(arg(6)), tonumber(arg(7)), tonumber(arg(8))
-local slots, service, picture_ttl = tonumber(arg(9)), tonumber(arg(10)), arg(11)
+local slots, service, picture_ttl = tonumber(arg(9)), tonumber(arg(10)), tonumber(arg(11))
+local pictures, album = arg(12), arg(13)
 
 if redis.call('EXISTS', ns .. 'ask:' .. id) == 1 then return {'accepted', id, '0'} end
 
+-- What an open ask names must outlive it, however short the life of pictures is otherwise.
+local lives = math.max(picture_ttl, deadline - now + 60000)
 local missing = {'missing'}
-for i = 12, #ARGV - 4 do
-  if redis.call('EXPIRE', ns .. 'picture:' .. arg(i), picture_ttl) == 0 then
-    missing[#missing + 1] = arg(i)
-  end
+for i = 14, #ARGV - 4 do
+  if not prolong(pictures .. arg(i), lives) then missing[#missing + 1] = arg(i) end
 end
 if #missing > 1 then return missing end
 
@@ -53,7 +54,7 @@ end
 local order = redis.call('INCR', ns .. 'order')
 redis.call('HSET', ns .. 'ask:' .. id, 'id', id, 'tenant', tenant, 'accepted', now,
   'deadline', deadline, 'asked', asked, 'order', order, 'attempt', 0, 'deaths', 0,
-  'askers', 1, 'flight', flight)
+  'askers', 1, 'flight', flight, 'album', album)
 redis.call('HINCRBY', ns .. 'tenants', tenant, 1)
 redis.call('ZADD', ns .. 'all', order, id)
 enqueue(id, tenant, order, deadline)
