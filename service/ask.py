@@ -25,7 +25,7 @@ from service.problems import from_failed
 from service.progress import Waiting
 from service.refusals import HUNG_UP
 from service.schema import answer_of
-from wire.errors import AskLost
+from wire.errors import AskLost, StoreUnavailable
 from wire.mailbox import FROM_START
 from wire.messages import Done, Failed, Timings
 from wire.records import OPEN
@@ -57,12 +57,20 @@ async def enter(request: Request, desk: Desk, wanted: Wanted) -> Entry:
     ask_id = await idempotency.bind(desk, wanted, request.headers.get("idempotency-key"))
     wanted = replace(wanted, ask=wanted.ask.model_copy(update={"ask_id": ask_id}))
     entry = await dispatch.enter(desk, wanted)
+    try:
+        await _note(desk, wanted, entry)
+    except StoreUnavailable:
+        desk.chore(desk.leave(entry.ask_id))  # its asker is told that nothing was accepted
+        raise
+    return entry
+
+
+async def _note(desk: Desk, wanted: Wanted, entry: Entry) -> None:
     if wanted.webhook_url is not None:
         ending = entry.stored.done if entry.stored else None
         await desk.webhooks.keep(entry.ask_id, wanted.webhook_url, ending)
     if wanted.ask.explain:
         await explanation.note(desk, wanted.ask, entry.ask_id)
-    return entry
 
 
 async def resume(request: Request, desk: Desk, wanted: Wanted) -> tuple[Entry, str] | None:
@@ -90,9 +98,7 @@ def stream(desk: Desk, entry: Entry, place: str = FROM_START) -> Response:
     settings = desk.settings
     following = dispatch.follow(desk, entry, place, grace_seconds=settings.resume_grace_seconds)
     began = f"{entry.ask_id}/{place}"
-    return events.respond(
-        following, began, settings.ping_seconds, Waiting(desk), headers_of(entry)
-    )
+    return events.respond(following, began, settings.ping_seconds, Waiting(desk), headers_of(entry))
 
 
 async def answer_later(desk: Desk, entry: Entry, wishes: Preference, came_at: float) -> Response:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import structlog
 from anyio import CapacityLimiter
 
+from service.crowd import Crowd
 from service.fetch import Fetcher
 from service.keys import Keys
 from service.metrics import Metrics
@@ -26,7 +27,6 @@ from wire.errors import StoreUnavailable
 from wire.ledger import AsyncLedger
 from wire.mailbox import AsyncMailbox
 from wire.queue import Queue
-from wire.records import Record
 from wire.records import Record
 from wire.store import AsyncStore, in_wire_errors
 from wire.workers import AsyncFleet, Fleet
@@ -55,6 +55,7 @@ class Desk:
         self.keys = Keys(settings.api_keys_file) if settings.api_keys_file else None
         self.decoding = CapacityLimiter(settings.decode_threads)
         self.inflight = 0
+        self.crowd = Crowd()
         self.held_bytes = 0
         self._workers = AsyncFleet(self.store)
         self._seen: tuple[float, Fleet] | None = None
@@ -67,7 +68,8 @@ class Desk:
         if self._seen is not None and now - self._seen[0] <= self.settings.fleet_fresh_seconds:
             return self._seen[1]
         if self._looking is None or self._looking.done():  # a crowd looks once, together
-            self._looking = self.chore(self._look())
+            self._looking = asyncio.create_task(self._look())
+            self._looking.add_done_callback(_looked)
         return await asyncio.shield(self._looking)
 
     async def _look(self) -> Fleet:
@@ -80,9 +82,17 @@ class Desk:
         """An ask's record, with its place in line while it waits."""
         return await self.ledger.get(ask_id, await self.fleet())
 
-    async def record(self, ask_id: str) -> Record | None:
-        """An ask's record, with its place in line while it waits."""
-        return await self.ledger.get(ask_id, await self.fleet())
+    def check_inflight(self) -> None:
+        """Raise Problem when this gateway waits for as many asks as it may."""
+        limit = self.settings.max_inflight_asks
+        if self.inflight >= limit:
+            detail = f"This gateway works for {limit} asks already; try again shortly."
+            raise Problem("overloaded", detail, limit=limit)
+
+    def check_room(self, tenant: str, patience_seconds: float) -> None:
+        """Raise Problem for an ask that would be refused after all its pictures were dealt with."""
+        self.check_inflight()
+        self.crowd.check(tenant, patience_seconds)
 
     @contextlib.contextmanager
     def holding(self, declared_bytes: str | None) -> Generator[None]:
@@ -199,6 +209,12 @@ async def opened(settings: Settings, metrics: Metrics) -> AsyncGenerator[Desk]:
 
 def _round_done(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and task.exception() is not None:
+def _looked(task: asyncio.Task[Fleet]) -> None:
+    """Hear a failure also where everybody who waited for the look has left."""
+    if not task.cancelled():
+        task.exception()
+
+
         log.critical(
             "a round of this gateway ended", round=task.get_name(), exc_info=task.exception()
         )

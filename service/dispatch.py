@@ -11,6 +11,7 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Literal
 
+from service.crowd import no_room
 from service.desk import Desk
 from service.images import Picture
 from service.problems import Problem
@@ -56,10 +57,7 @@ class Entry:
 
 async def enter(desk: Desk, wanted: Wanted) -> Entry:
     """Let an ask in; raises Problem when there is no room or a picture is unknown."""
-    limit = desk.settings.max_inflight_asks
-    if desk.inflight >= limit:
-        detail = f"This gateway works for {limit} asks already; try again shortly."
-        raise Problem("overloaded", detail, limit=limit)
+    desk.check_inflight()
     try:
         async with asyncio.timeout(DOOR_SECONDS):
             fleet = await desk.fleet()
@@ -116,6 +114,7 @@ async def _submit(
     outcome = await desk.ledger.submit(wanted.ask, tenant=wanted.tenant, room=room, flight=flight)
     match outcome:
         case Accepted(ask_id, wait_seconds):
+            desk.crowd.forget(wanted.tenant)
             desk.chore(desk.send(ask_id))  # however slow the broker is, the ask is accepted
             wait = wait_seconds if fleet.slots else None
             return Entry(wanted, ask_id, key, "miss" if key else "off", expected_wait_seconds=wait)
@@ -124,7 +123,8 @@ async def _submit(
         case Missing(digests):
             raise _unknown_picture(wanted.ask, digests)
         case Refused():
-            raise _no_room(outcome)
+            desk.crowd.note(wanted.tenant, outcome, time_left)
+            raise no_room(outcome)
 
 
 def _unknown_picture(ask: Ask, digests: Sequence[str]) -> Problem:
@@ -138,18 +138,6 @@ def _unknown_picture(ask: Ask, digests: Sequence[str]) -> Problem:
                     image_index=part.index,
                 )
     return Problem("bad_image", "A picture is no longer stored; send its bytes.", field="/images")
-
-
-def _no_room(refused: Refused) -> Problem:
-    if refused.reason == "deadline_passed":
-        return Problem("expired", "The time was up at the door; raise `timeout_seconds`.")
-    details = {
-        "too_many_open": "Too many asks are waiting; try again later.",
-        "too_many_of_tenant": "Too many of your asks are waiting; try again when some have ended.",
-        "wait_too_long": "The queue is longer than `timeout_seconds`; raise it or try later.",
-    }
-    seconds = max(1, round(refused.retry_after_seconds + 0.5))
-    return Problem("overloaded", details[refused.reason], headers={"Retry-After": str(seconds)})
 
 
 async def follow(
@@ -186,6 +174,7 @@ async def follow(
                 yield named
     finally:
         desk.inflight -= 1
+        desk.crowd.forget(entry.wanted.tenant)
         if not ended and grace_seconds is not None:
             desk.chore(desk.leave(entry.ask_id, grace_seconds))
 

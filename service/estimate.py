@@ -8,15 +8,15 @@ import time
 
 from fastapi import APIRouter, Depends, Request
 
-from service import intake
+from service import bodies
 from service.caller import TheCaller, TheDesk, may
 from service.costs import Costs, text_tokens
 from service.dispatch import Wanted, key_of
 from service.intake import Incoming
 from service.openapi import ESTIMATE_DOCUMENT
-from service.prepare import Said, build, gather, timeout_seconds
+from service.prepare import Said, Taking, build, gather, timeout_seconds
 from service.problems import Problem
-from service.schema import Estimate, ImageCost
+from service.schema import AskParams, Estimate, ImageCost
 from wire.workers import Fleet
 
 BUDGETS = (1.0, 0.5, 0.2, 0.1, 0.05)
@@ -28,7 +28,8 @@ router = APIRouter(tags=["asks"], dependencies=[Depends(may("ask"))])
 async def estimate(request: Request, desk: TheDesk, key: TheCaller) -> Estimate:
     """Say what an ask would cost, without asking it."""
     with desk.holding(request.headers.get("content-length")):
-        incoming = await intake.read(request, desk.settings)
+        taking = Taking(desk, key.owner, stores=False)
+        incoming = await bodies.read(request, desk.settings, look_away, taking.keep)
         deadline = time.time() + timeout_seconds(incoming.params.timeout_seconds, desk.settings)
         said: Said = ("user", [*incoming.items, incoming.question])
         gathered = await gather(desk, key, [said])
@@ -42,6 +43,10 @@ async def estimate(request: Request, desk: TheDesk, key: TheCaller) -> Estimate:
     stored = await desk.answers.get(answer_key) if answer_key else None
     wait = await desk.ledger.expected_wait_seconds(key.owner, fleet)
     return told(incoming, gathered.sizes, costs, fleet, (stored is not None, wait))
+
+
+def look_away(_: AskParams) -> None:
+    """An estimate needs no room."""
 
 
 def told(

@@ -42,11 +42,15 @@ UNREADABLE = (
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """Bytes that claim to be picture `index`; `field` is where in the request they stood."""
+    """Bytes that claim to be picture `index`; `field` is where in the request they stood.
+
+    `digest`: their SHA-256 in hex where it was computed while they came, never a client's word.
+    """
 
     data: bytes
     index: int
     field: str
+    digest: str = ""
 
     def refusal(
         self, detail: str, limit: float | None = None, actual: float | None = None
@@ -54,6 +58,13 @@ class Raw:
         """The problem of this picture."""
         detail = f"Picture {self.index + 1}: {detail}"
         return Problem("bad_image", detail, self.field or None, self.index, limit, actual)
+
+    def too_large(self, size: int, limit: int) -> Problem:
+        """The problem of a picture of too many bytes."""
+        detail = f"it has {size} bytes; {limit} are allowed. Make it smaller."
+        problem = self.refusal(detail, limit, size)
+        problem.code = "too_large"
+        return problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +103,12 @@ def _decoded(text: str) -> bytes:
     )
 
 
-def check(raws: Sequence[Raw], settings: Settings) -> list[Picture]:
+def check(raws: Sequence[Raw], settings: Settings, pixels: int = 0) -> list[Picture]:
     """Look at every header first, then decode; raises the first picture's Problem.
 
-    Memory: one decoded picture at a time, of at most `max_image_pixels`.
+    `pixels`: those of the ask's pictures that were checked before these. Memory: one decoded
+    picture at a time, of at most `max_image_pixels`.
     """
-    pixels = 0
     for raw in raws:
         width, height = _header_size(raw, settings)
         pixels += width * height
@@ -133,13 +144,7 @@ def _check_bytes(raw: Raw, settings: Settings) -> None:
     if size == 0:
         raise raw.refusal("it is empty; send the bytes of a picture file.")
     if size > settings.max_image_bytes:
-        problem = raw.refusal(
-            f"it has {size} bytes; {settings.max_image_bytes} are allowed. Make it smaller.",
-            settings.max_image_bytes,
-            size,
-        )
-        problem.code = "too_large"
-        raise problem
+        raise raw.too_large(size, settings.max_image_bytes)
 
 
 def _check_pixels(raw: Raw, pixels: int, settings: Settings) -> None:
@@ -183,7 +188,7 @@ def _decode(raw: Raw) -> Picture:
     except (*UNREADABLE, Image.DecompressionBombError):
         detail = "its data is damaged or cut off. Send the whole file."
         raise raw.refusal(detail) from None
-    digest = hashlib.sha256(raw.data).hexdigest()
+    digest = raw.digest or hashlib.sha256(raw.data).hexdigest()
     return Picture(digest, width, height, media_type, raw.data)
 
 

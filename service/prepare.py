@@ -15,12 +15,12 @@ from anyio import to_thread
 from fastapi import Request
 from opentelemetry import propagate
 
-from service import intake
+from service import bodies
 from service.costs import Costs
 from service.desk import Desk
 from service.dispatch import CacheMode, Wanted
 from service.images import Picture, Raw, check
-from service.intake import Item, Linked, Named
+from service.intake import Item, Kept, Linked, Named
 from service.keys import Key
 from service.problems import Problem
 from service.schema import AskParams
@@ -45,7 +45,8 @@ class Gathered:
 async def prepare(request: Request, desk: Desk, key: Key) -> tuple[Wanted, bool]:
     """Everything before the ledger for an ask of our own dialect; and whether to stream."""
     settings = desk.settings
-    incoming = await intake.read(request, settings)
+    taking = Taking(desk, key.owner)
+    incoming = await bodies.read(request, settings, taking.look, taking.keep)
     params = incoming.params
     deadline = time.time() + timeout_seconds(params.timeout_seconds, settings)
     if params.webhook_url is not None:
@@ -58,6 +59,30 @@ async def prepare(request: Request, desk: Desk, key: Key) -> tuple[Wanted, bool]
         message, gathered.pictures, key.owner, mode, key.max_open_asks, params.webhook_url
     )
     return wanted, params.stream or wants_events(request)
+
+
+@dataclass(slots=True)
+class Taking:
+    """What becomes of an ask's params and pictures while its body is being read."""
+
+    desk: Desk
+    tenant: str
+    stores: bool = True
+    pixels: int = 0
+
+    def look(self, params: AskParams) -> None:
+        """Refuse an ask for which there was no room a moment ago, before its pictures are."""
+        self.desk.check_room(
+            self.tenant, timeout_seconds(params.timeout_seconds, self.desk.settings)
+        )
+
+    async def keep(self, raw: Raw) -> Kept:
+        """Check one picture of a form, and store it."""
+        (picture,) = await checked(self.desk, [raw], self.pixels)
+        self.pixels += picture.width * picture.height
+        if self.stores:
+            await self.desk.shelf.put(self.tenant, [picture])
+        return Kept(picture.digest, picture.width, picture.height)
 
 
 async def gather(desk: Desk, key: Key, said: Sequence[Said]) -> Gathered:
@@ -85,8 +110,10 @@ async def gather(desk: Desk, key: Key, said: Sequence[Said]) -> Gathered:
 
 
 def _seen(
-    item: Raw | Named, notes: dict[str, Note], fresh: Iterator[Picture]
+    item: Raw | Named | Kept, notes: dict[str, Note], fresh: Iterator[Picture]
 ) -> tuple[str, tuple[int, int]]:
+    if isinstance(item, Kept):
+        return item.digest, (item.width, item.height)
     if isinstance(item, Named):
         note = notes[item.digest]
         return item.digest, (note.width, note.height)
@@ -94,10 +121,13 @@ def _seen(
     return picture.digest, (picture.width, picture.height)
 
 
-async def checked(desk: Desk, raws: list[Raw]) -> list[Picture]:
-    """Pictures that are sound; at most `decode_threads` asks are looked at at once."""
+async def checked(desk: Desk, raws: list[Raw], pixels: int = 0) -> list[Picture]:
+    """Pictures that are sound; at most `decode_threads` asks are looked at at once.
+
+    `pixels`: those of the ask's pictures that were checked before these.
+    """
     try:
-        return await to_thread.run_sync(check, raws, desk.settings, limiter=desk.decoding)
+        return await to_thread.run_sync(check, raws, desk.settings, pixels, limiter=desk.decoding)
     except Problem as problem:
         desk.metrics.media_rejected.labels(problem.code).inc()
         raise

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import BaseModel
 
-from service import intake
+from service import bodies
 from service.caller import TheCaller, TheDesk, may
 from service.costs import Costs
 from service.openapi import UPLOAD_DOCUMENT, problem_responses
@@ -46,7 +46,7 @@ async def store_image(
 ) -> StoredImage:
     """Store one picture and say what it is called and what it costs."""
     with desk.holding(request.headers.get("content-length")):
-        raw = await intake.read_picture(request, desk.settings)
+        raw = await bodies.read_picture(request, desk.settings)
         (picture,) = await checked(desk, [raw])
         await desk.shelf.put(key.owner, [picture])
     costs = Costs.of((await desk.fleet()).facts)
