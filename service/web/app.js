@@ -5,7 +5,7 @@ import { cardOf } from "./card.js";
 import { offerComparison, showVerdict, summaryOf } from "./compare.js";
 import { find, say } from "./dom.js";
 import { dressUp } from "./dress.js";
-import { expectedWait, keepEstimating } from "./estimate.js";
+import { keepEstimating } from "./estimate.js";
 import { offerExamples, takeIn } from "./intake.js";
 import { hideKept, showKept } from "./kept.js";
 import { bitmapsOf } from "./overlay.js";
@@ -104,7 +104,7 @@ async function ask() {
   const images = await pictures.items();
   if (turn !== turns) return;
   runs = settings.map(({ letter, main }) => {
-    const card = cardOf(letter, summaryOf(main), settings.length > 1, { failed: (told) => pointAt(told, asked), wait: expectedWait() });
+    const card = cardOf(letter, summaryOf(main), settings.length > 1, (told) => pointAt(told, asked));
     const run = new Run({ ...bodyOf(main), explain: true }, images, (event) => { card.hear(event, run); if (run.ended) settle(); });
     return Object.assign(run, { letter, card });
   });

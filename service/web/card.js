@@ -5,8 +5,8 @@ import { inWords } from "./troubles.js";
 
 const CACHE_WORDS = { hit: ["Hit", "answered before"], joined: ["Joined", "the same ask in flight"], miss: ["Miss", "computed now"], off: ["Off", "computed now"] };
 
-/** A card for setting `letter` ("a" or "b"); `letter` is only shown where there are two. */
-export function cardOf(letter, summary, two, words) {
+/** A card for setting `letter` ("a" or "b"), shown where there are two; `failed` hears of a failure. */
+export function cardOf(letter, summary, two, failed) {
   const phase = el("span", { class: "phase" }, "Sending");
   const text = el("p", { class: "words live", "aria-live": "polite" });
   const below = el("div", { class: "wait" }, el("div", { class: "track" }, el("i")));
@@ -24,7 +24,7 @@ export function cardOf(letter, summary, two, words) {
 
   function hear(event, run) {
     if (event.kind !== "accepted" && event.kind !== "waiting") clearInterval(clock);
-    if (event.kind === "accepted") { phase.textContent = stage = "In line"; wait({}); }
+    if (event.kind === "accepted") phase.textContent = stage = "Waiting for the first word";
     else if (event.kind === "waiting") wait(event);
     else if (event.kind === "token") {
       if (!answer) { phase.textContent = `Answering · first token ${duration(run.firstAt - run.sentAt)}`; below.replaceChildren(); }
@@ -33,12 +33,12 @@ export function cardOf(letter, summary, two, words) {
     else if (event.kind === "failed") fail(event);
   }
 
-  function wait({ status, place, expected_wait_seconds: seconds = words.wait }) {
-    stage = status === "running" ? "Reading the pictures" : "In line";
-    const told = [];
-    if (status !== "running" && Number.isInteger(place)) told.push(el("strong", {}, place <= 1 ? "Next in line" : `Number ${place} in line`));
-    if (status !== "running" && seconds >= 1) told.push(`expected to start in about ${Math.ceil(seconds)} s`);
-    below.replaceChildren(el("div", { class: "track" }, el("i")), told.length ? el("p", {}, told.flatMap((part, at) => (at ? [" · ", part] : [part]))) : "");
+  function wait({ status, position, expected_wait_seconds: seconds }) {
+    const queued = status === "queued";
+    phase.textContent = stage = queued ? "In line" : "Reading the pictures";
+    const place = el("strong", {}, position <= 1 ? "Next in line" : `Number ${position} in line`);
+    const start = seconds === null ? "no worker takes asks now" : seconds < 1 ? "starts in a moment" : `expected to start in about ${Math.ceil(seconds)} s`;
+    below.replaceChildren(el("div", { class: "track" }, el("i")), queued ? el("p", { role: "status" }, place, " · ", start) : "");
   }
 
   function finish(done, run) {
@@ -56,7 +56,7 @@ export function cardOf(letter, summary, two, words) {
     below.className = problem.code === "cancelled" ? "wait" : "trouble";
     if (problem.code !== "cancelled") below.setAttribute("role", "alert");
     below.replaceChildren(el("strong", {}, told.title), told.detail && el("p", {}, told.detail), el("p", {}, told.advice), ...(told.askId ? [el("code", {}, told.askId)] : []));
-    words.failed?.(told);
+    failed(told);
   }
 
   return { node, hear };

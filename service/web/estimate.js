@@ -5,11 +5,6 @@ import { bytes, el, find, plural, settled } from "./dom.js";
 
 const PAUSE_MS = 350;
 
-let wait = null;
-
-/** Seconds that a new ask would wait, as last told; null where nobody told. */
-export const expectedWait = () => wait;
-
 /** `bodyOf()` gives the ask's body, or null while there is nothing to estimate. */
 export function keepEstimating(bodyOf) {
   const line = find("estimate");
@@ -22,7 +17,6 @@ export function keepEstimating(bodyOf) {
       const body = await bodyOf();
       if (!body) { show([]); return; }
       const told = await (await call("POST", "/v1/estimate", { json: body, signal })).json();
-      wait = told.expected_wait_seconds ?? null;
       if (!signal.aborted) show(wordsOf(told, body.pruning), told.fits === false);
     } catch (error) {
       if (error.name !== "AbortError" && !signal.aborted) show(quiet(error.code) ? [] : [error.message], true);

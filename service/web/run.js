@@ -4,7 +4,6 @@ import { Trouble, call, eventsOf, offers } from "./api.js";
 
 const TRIES = 4;
 const PAUSE_MS = 700;
-const LOOK_MS = 1000;
 
 /**
  * Sends `body` and calls `news` with {kind: "accepted" | "waiting" | "token" | "done" | "failed"}.
@@ -41,7 +40,6 @@ export class Run {
       const response = await call("POST", "/v1/ask", { ...this.#sent(), accept: "text/event-stream", signal: this.#left.signal });
       this.id = response.headers.get("X-Ask-Id");
       this.news({ kind: "accepted" });
-      this.#watch();
       last = await this.#read(response, last);
       for (let tried = 0; !this.#ended && this.id && offers("/v1/asks/{ask_id}/events") && tried < TRIES; tried += 1) {
         await new Promise((done) => setTimeout(done, PAUSE_MS * (tried + 1)));
@@ -86,7 +84,8 @@ export class Run {
           this.firstAt ||= performance.now();
           this.tokens += 1;
           this.news({ kind: "token", text: data.text });
-        } else if (event === "done") this.news({ kind: "done", answer: data });
+        } else if (event === "progress") this.news({ kind: "waiting", ...data });
+        else if (event === "done") this.news({ kind: "done", answer: data });
         else if (event === "failed") this.news({ kind: "failed", problem: data });
       }
     } catch (error) {
@@ -102,19 +101,6 @@ export class Run {
     } catch (error) {
       if (error.code !== "unreachable") throw error;
       return last;
-    }
-  }
-
-  // While nothing has come, ask now and then where in line the ask stands.
-  async #watch() {
-    if (!offers("/v1/asks/{ask_id}")) return;
-    await new Promise((done) => setTimeout(done, LOOK_MS));
-    while (this.id && !this.#ended && !this.firstAt) {
-      try {
-        const told = await (await call("GET", `/v1/asks/${this.id}`, { signal: this.#left.signal })).json();
-        if (told.status === "queued" || told.status === "running") this.news({ kind: "waiting", ...told });
-      } catch { /* the stream itself tells what is wrong */ }
-      await new Promise((done) => setTimeout(done, LOOK_MS));
     }
   }
 }

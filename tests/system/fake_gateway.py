@@ -30,7 +30,7 @@ class Script:
     answer: str = "2"
     token_seconds: float = 0.0
     wait_seconds: float = 0.0
-    place: int | None = None
+    line: tuple[tuple[int, float], ...] = ()  # places in line and seconds expected, one a moment
     key: str | None = None
     problem: dict[str, Any] | None = None
     ready: dict[str, Any] | None = None  # None: ready; else the problem that /readyz answers
@@ -177,11 +177,6 @@ def fake(script: Script) -> FastAPI:  # noqa: PLR0915 - one route after another
         told = {"image_tokens": tokens, "text_tokens": 14, "fits": tokens < 4000, "kv_bytes": sizes}
         return JSONResponse({**told, "expected_wait_seconds": 2.5})
 
-    @app.get("/v1/asks/{ask_id}")
-    async def look(ask_id: str) -> Response:
-        told = {"id": ask_id, "status": "queued", "place": script.place}
-        return JSONResponse({**told, "expected_wait_seconds": 7.5})
-
     @app.delete("/v1/asks/{ask_id}")
     async def cancel(ask_id: str) -> Response:
         script.cancelled.append(ask_id)
@@ -209,7 +204,10 @@ def fake(script: Script) -> FastAPI:  # noqa: PLR0915 - one route after another
 
     async def events(body: dict[str, Any], after: int) -> AsyncIterator[str]:
         yield ": ping\n\n"
-        await asyncio.sleep(script.wait_seconds)
+        for position, seconds in script.line:
+            told = {"status": "queued", "position": position, "expected_wait_seconds": seconds}
+            yield f"event: progress\nid: 0\ndata: {json.dumps(told)}\n\n"
+            await asyncio.sleep(script.wait_seconds / len(script.line))
         words = script.answer.split(" ")
         for at, word in enumerate(words, 1):
             await asyncio.sleep(script.token_seconds)

@@ -195,7 +195,7 @@ def test_the_answer_streams_and_a_broken_stream_goes_on(
 def test_the_place_in_line_is_shown_and_cancel_tells_the_service(
     tab: Tab, script: Script, files: list[Path]
 ) -> None:
-    script.wait_seconds, script.place = 20, 3
+    script.wait_seconds, script.line = 20, ((3, 7.5),)
     tab.page.set_input_files("#files", files[:2])
     tab.ask("which ?")
     tab.page.get_by_text("Number 3 in line").wait_for()
