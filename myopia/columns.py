@@ -53,20 +53,39 @@ def column_sums(
     query `(Q, R, D)` of the rows at ascending `positions (R,)`, key `(H, S, D)`; `weights (R,)`
     multiplies rows (None: all one).
     """
+    each = None if weights is None else weights[None]
+    return weighted_sums(query, key, positions, each, scaling)[0]
+
+
+def weighted_sums(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    positions: torch.Tensor,
+    weights: torch.Tensor | None,
+    scaling: float,
+) -> torch.Tensor:
+    """Several sums of the same rows at the price of one: `(W, H, S)` for weights `(W, R)`.
+
+    Otherwise as `column_sums`; without weights W is 1.
+    """
     heads, stored, _ = key.shape
     groups = query.shape[0] // heads
-    sums = torch.zeros(heads, stored, device=key.device)
+    kinds = 1 if weights is None else len(weights)
+    sums = torch.zeros(heads, kinds, stored, device=key.device)
     rows, together = pieces(query, heads, stored)
     key = key.float()  # once, not per piece
     for head in range(0, heads, together):
         own = query[head * groups : (head + together) * groups]
+        goal = sums[head : head + together]
         for begin in range(0, query.shape[1], rows):
             here = positions[begin : begin + rows]
             seen = int(here[-1]) + 1
             keys = key[head : head + together, :seen]
             attention = visible_logits(own[:, begin : begin + rows], keys, here, scaling)
             attention = torch.softmax(attention, dim=-1)
-            if weights is not None:
-                attention.mul_(weights[begin : begin + rows].to(attention.device)[:, None])
-            sums[head : head + together, :seen] += attention.sum(dim=(1, 2)) / groups
-    return sums
+            if weights is None:
+                goal[:, 0, :seen] += attention.sum(dim=(1, 2)) / groups
+                continue
+            heavy = weights[:, begin : begin + rows].to(attention.device).repeat(1, groups)
+            goal[..., :seen] += (heavy / groups) @ attention.flatten(1, 2)
+    return sums.transpose(0, 1)

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 
 import torch
 
-from myopia.columns import column_sums, visible_logits
+from myopia.columns import visible_logits, weighted_sums
 from myopia.columns_cuda import fused_column_sums, fused_is_possible
 from myopia.evidence import Evidence, Needs
 from myopia.geometry import image_positions
 from myopia.layout import Layout
 from myopia.params import Pruning
 from myopia.policies import needs_of
-from myopia.sampling_plan import asking_rows, cumulative_rows
+from myopia.sampling_plan import asking_rows
+from myopia.sights import Sight, Sights
 from myopia.traces import Trace
 
 # AirCache: a row is elite where the last row gives it at least this share of its maximum.
@@ -27,10 +28,10 @@ MOST_ELITE_ROWS = 64
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Column sums `(H, N)` per layer of a prompt's first `length` tokens; safe to share."""
+    """Column sums `(L, H, length)` of a prompt's first `length` tokens; safe to share."""
 
     length: int
-    columns: tuple[torch.Tensor, ...] | None
+    columns: torch.Tensor | None
 
 
 class Observer:
@@ -44,17 +45,18 @@ class Observer:
         self.layers = layers
         self.trace: Trace | None = Trace() if explain and layout.spans else None
         self.needs = needs_of(pruning) if layout.spans else Needs()
+        self._sights = Sights(layout, self.needs)
         self._images = image_positions(layout)
-        self._columns: list[torch.Tensor | None] = [None] * layers
-        self._text: list[torch.Tensor | None] = [None] * layers
-        self._window: list[torch.Tensor | None] = [None] * layers
+        self._sums: dict[str, torch.Tensor] = {}  # by kind of rows, (L, H, S) float32
+        self._read: dict[str, torch.Tensor] = {}  # the same over image tokens, once asked for
+        self._seen = [0] * layers
         self._elite_rows: list[list[torch.Tensor]] = [[] for _ in range(layers)]
         self._elite: list[torch.Tensor | None] = [None] * layers
         self._sparse: list[list[tuple[float, int]]] = [[] for _ in range(layers)]
-        self._plan = cumulative_rows(layout) if self.needs.columns else None
-        self._asking, self._asking_weight = asking_rows(layout)
+        self._asking = asking_rows(layout)[0]
         self._elite_positions = asking_rows(layout, MOST_ELITE_ROWS)[0]
 
+    @torch.no_grad()
     def see(
         self,
         layer: int,
@@ -74,15 +76,14 @@ class Observer:
         stop = start + query.shape[1]
         if key.shape[1] != stop:
             raise ValueError(f"keys hold {key.shape[1]} tokens, rows end at {stop}")
-        if self._plan is not None:
-            self._see_columns(layer, query, key, start, scaling, lse)
-        if self.needs.window:
-            first = max(self.layout.length - self.needs.window, 0)
-            rows = torch.arange(max(first, start), max(stop, first, start))
-            self._add(self._window, layer, self._sum_rows(query, key, rows, start, scaling))
-        if self.needs.text or self.needs.sparsity:
-            rows = _within(self._asking, start, stop)
-            self._see_text(layer, query, key, rows, start, scaling)
+        self._read.clear()
+        self._seen[layer] = stop
+        for kind in self._sights.kinds:
+            self._room(kind, key)
+        for sight in self._sights.of(start, stop):
+            self._add(layer, sight, query, key, scaling, lse)
+        if self.needs.sparsity:
+            self._see_sparsity(layer, query, key, start, scaling)
         if self.needs.elite:
             self._see_elite(layer, query, key, start, scaling)
 
@@ -93,18 +94,19 @@ class Observer:
         return Evidence(
             layer=layer,
             layers=self.layers,
-            columns=self._columns[layer],
-            text=self._text[layer] if self.needs.text else None,
-            window=self._window[layer],
+            columns=self._of_images("columns", layer),
+            text=self._of_images("text", layer),
+            window=self._of_images("window", layer),
             elite=self._elite[layer],
             sparsity=sum(few for few, _ in sparse) / entries if entries else None,
         )
 
     def snapshot(self, length: int) -> Snapshot:
         """Copy the column sums after `length` tokens, to be kept with those tokens' KV."""
-        held = [c.clone() for c in self._columns if c is not None]
-        whole = self._plan is not None and len(held) == self.layers
-        return Snapshot(length, tuple(held) if whole else None)
+        columns = self._sums.get("columns")
+        if columns is None or min(self._seen) < length:
+            return Snapshot(length, None)
+        return Snapshot(length, columns[..., :length].clone())
 
     @classmethod
     def resumed(
@@ -121,52 +123,56 @@ class Observer:
         if not can_resume(snapshot, layout, pruning):
             raise ValueError("this snapshot lacks rows that the policy needs")
         if observer.needs.columns and snapshot.columns is not None:
-            observer._columns = [columns.clone() for columns in snapshot.columns]
+            goal = observer._room("columns", snapshot.columns[0])
+            goal[..., : snapshot.length] = snapshot.columns
         return observer
 
-    def _see_columns(
+    def _add(
         self,
         layer: int,
+        sight: Sight,
         query: torch.Tensor,
         key: torch.Tensor,
-        start: int,
         scaling: float,
         lse: torch.Tensor | None,
     ) -> None:
-        assert self._plan is not None
-        positions, weights = self._plan
-        inside = (positions >= start) & (positions < start + query.shape[1])
-        rows = positions[inside]
-        sums = torch.zeros(key.shape[0], key.shape[1], device=key.device)
-        if len(rows):
-            inner = (rows - start).to(query.device)
-            heavy = None if weights is None else weights[inside]
-            if fused_is_possible(query):
-                norms = None if lse is None else lse[:, inner]
-                sums = fused_column_sums(query[:, inner], key, rows, heavy, scaling, norms)
-            else:
-                sums = column_sums(query[:, inner], key, rows, heavy, scaling)
-        self._add(self._columns, layer, self._of_images(sums))
+        """Sum the rows of one sight into every kind that they count for."""
+        rows, own = sight.rows, query[:, sight.inner]
+        if fused_is_possible(query):
+            norms = None if lse is None else lse[:, sight.inner]
+            heavy = sight.weights if sight.weights is not None else [None] * len(sight.kinds)
+            found = [fused_column_sums(own, key, rows, one, scaling, norms) for one in heavy]
+        else:
+            found = list(weighted_sums(own, key, rows, sight.weights, scaling))
+        for kind, sums in zip(sight.kinds, found, strict=True):
+            self._room(kind, key)[layer, :, : sums.shape[1]] += sums
 
-    def _see_text(
-        self,
-        layer: int,
-        query: torch.Tensor,
-        key: torch.Tensor,
-        rows: torch.Tensor,
-        start: int,
-        scaling: float,
+    def _room(self, kind: str, like: torch.Tensor) -> torch.Tensor:
+        """The sums of a kind `(L, H, S)`, made when they are first needed."""
+        if kind not in self._sums:
+            shape = (self.layers, like.shape[0], self.layout.length)
+            self._sums[kind] = torch.zeros(shape, device=like.device)
+        return self._sums[kind]
+
+    def _of_images(self, kind: str, layer: int) -> torch.Tensor | None:
+        """A kind's sums over image tokens `(H, N)`; None where nothing of it was seen."""
+        sums = self._sums.get(kind)
+        if sums is None:
+            return None
+        if kind not in self._read:
+            self._read[kind] = sums[..., self._images.to(sums.device)]
+        return self._read[kind][layer]
+
+    def _see_sparsity(
+        self, layer: int, query: torch.Tensor, key: torch.Tensor, start: int, scaling: float
     ) -> None:
-        if self.needs.text:
-            sums = self._sum_rows(query, key, rows, start, scaling) * self._asking_weight
-            self._add(self._text, layer, sums)
-        if self.needs.sparsity and len(rows):
-            for row in torch.split(rows, 16):
-                logits = visible_logits(query[:, (row - start)], key, row, scaling)
-                gap = logits - logits.amax(-1, keepdim=True)
-                seen = torch.isfinite(logits)
-                few = (gap < torch.log(torch.tensor(SPARSE_SHARE))) & seen
-                self._sparse[layer].append((float(few.sum()), int(seen.sum())))
+        rows = _within(self._asking, start, start + query.shape[1])
+        for row in torch.split(rows, 16) if len(rows) else ():
+            logits = visible_logits(query[:, (row - start)], key, row, scaling)
+            gap = logits - logits.amax(-1, keepdim=True)
+            seen = torch.isfinite(logits)
+            few = (gap < torch.log(torch.tensor(SPARSE_SHARE))) & seen
+            self._sparse[layer].append((float(few.sum()), int(seen.sum())))
 
     def _see_elite(
         self, layer: int, query: torch.Tensor, key: torch.Tensor, start: int, scaling: float
@@ -184,32 +190,6 @@ class Observer:
             elite = guide >= ELITE_SHARE * guide.max()
             self._elite[layer] = torch.cat(self._elite_rows[layer])[elite].mean(0, keepdim=True)
             self._elite_rows[layer].clear()
-
-    def _sum_rows(
-        self,
-        query: torch.Tensor,
-        key: torch.Tensor,
-        rows: torch.Tensor,
-        start: int,
-        scaling: float,
-    ) -> torch.Tensor:
-        """Sum of the given rows over the image columns seen so far, `(H, N)`."""
-        if not len(rows):
-            return key.new_zeros(key.shape[0], len(self._images), dtype=torch.float32)
-        picked = query[:, (rows - start).to(query.device)]
-        return self._of_images(column_sums(picked, key, rows, None, scaling))
-
-    def _of_images(self, sums: torch.Tensor) -> torch.Tensor:
-        """Image columns `(H, N)` of `(H, S)`; those beyond S are zero."""
-        images = self._images.to(sums.device)
-        known = images < sums.shape[1]
-        taken = sums[:, images.clamp_max(sums.shape[1] - 1)]
-        return torch.where(known, taken, 0.0)
-
-    @staticmethod
-    def _add(store: list[torch.Tensor | None], layer: int, sums: torch.Tensor) -> None:
-        held = store[layer]
-        store[layer] = sums if held is None else held + sums
 
 
 def can_resume(snapshot: Snapshot, layout: Layout, pruning: Pruning) -> bool:

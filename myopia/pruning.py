@@ -84,10 +84,11 @@ def _choose(scores: torch.Tensor, layout: Layout, pruning: Pruning, quota: int) 
     kept, bins = budget.split_quota(quota, layout, pruning)
     floor = budget.image_floor(kept, layout, pruning)
     rule = Rule(kept, floor, pruning.newline_policy)
-    if not policy_of(pruning).graded:
+    policy = policy_of(pruning)
+    if not policy.graded:
         return Decisions(scores, select(scores, layout, rule), bins)
     scores = scores * subsidised(scores, layout, pruning)
-    if pruning.subsidy == "quota":
+    if pruning.subsidy == "quota" and "subsidy" in policy.knobs:  # a default binds no rival
         return Decisions(scores, select_by_quota(scores, layout, rule, pruning.gamma), bins)
     return Decisions(scores, select(scores, layout, rule), bins)
 

@@ -80,7 +80,7 @@ def _chosen(scores: torch.Tensor, layout: Layout, pruning: Pruning, keep: int, f
     place = {at: rank for rank, at in enumerate(_order(worth))}
     order = sorted(place, key=lambda at: (sign * ends[at], place[at]))
     images = range(len(layout.spans))
-    if pruning.subsidy == "quota" and policy_of(pruning).graded:
+    if pruning.subsidy == "quota" and pruning.policy == "myopia":
         weights = image_weights(layout, pruning.gamma)
         wishes = [0.0 for _ in images]
         for at, image in enumerate(image_of):

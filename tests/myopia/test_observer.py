@@ -157,7 +157,7 @@ def test_sampled_rows_agree_with_exact_ones_where_it_matters(
     row = make_row(layout, layers=1)
     monkeypatch.setattr("myopia.sampling_plan.TOKENS_PER_STRIDE", 100)
     exact = row.observed(Pruning()).evidence(0).columns
-    monkeypatch.setattr("myopia.observer.cumulative_rows", lambda it: cumulative_rows(it, 100))
+    monkeypatch.setattr("myopia.sights.cumulative_rows", lambda it: cumulative_rows(it, 100))
     sampled = row.observed(Pruning()).evidence(0).columns
     assert exact is not None
     assert sampled is not None

@@ -1,0 +1,81 @@
+"""Which rows of a chunk count for what, and how much: worked out once for all layers.
+
+One pass over a row serves every kind of sum that it counts for. Nothing here knows queries, keys
+or policies.
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+from myopia.evidence import Needs
+from myopia.layout import Layout
+from myopia.sampling_plan import asking_rows, cumulative_rows
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """Rows of one chunk that are summed together."""
+
+    kinds: tuple[str, ...]
+    rows: torch.Tensor  # (R,) int64 positions, ascending
+    inner: slice | torch.Tensor  # where they are within the chunk
+    weights: torch.Tensor | None  # (kinds, R) float32; None: one kind, all rows count one
+
+
+class Sights:
+    """The plan of one prompt: kinds `columns`, `text` and `window`, as needed."""
+
+    def __init__(self, layout: Layout, needs: Needs) -> None:
+        wanted: list[tuple[str, torch.Tensor, torch.Tensor | float]] = []
+        if needs.columns:
+            positions, weights = cumulative_rows(layout)
+            wanted.append(("columns", positions, 1.0 if weights is None else weights))
+        if needs.text:
+            wanted.append(("text", *asking_rows(layout)))
+        if needs.window:
+            first = max(layout.length - needs.window, 0)
+            wanted.append(("window", torch.arange(first, layout.length), 1.0))
+        self.kinds = tuple(kind for kind, _, _ in wanted)
+        weights = torch.zeros(len(wanted), layout.length)
+        for kind, (_, positions, weight) in enumerate(wanted):
+            weights[kind, positions] = weight
+        self.rows = (weights > 0).any(0).nonzero()[:, 0]
+        self.weights = weights[:, self.rows]
+        self._chunk = (0, 0)
+        self._sights: list[Sight] = []
+
+    def of(self, start: int, stop: int) -> list[Sight]:
+        """What to sum of positions [start, stop): rows of few kinds apart from those of more."""
+        if self._chunk != (start, stop):
+            self._chunk, self._sights = (start, stop), self._found(start, stop)
+        return self._sights
+
+    def _found(self, start: int, stop: int) -> list[Sight]:
+        low, high = torch.searchsorted(self.rows, torch.tensor([start, stop])).tolist()
+        counts = self.weights[:, low:high] > 0
+        if low == high:
+            return []
+        # Rows where another kind begins or ends to count: few, and the rows between them alike.
+        changes = (counts[:, 1:] != counts[:, :-1]).any(0).nonzero()[:, 0] + 1
+        kinds = counts.any(1).nonzero()[:, 0].tolist()
+        if len(kinds) == 1 or len(changes) == 0:
+            return [self._sight(low, high, start)]
+        split = low + int(changes[0])
+        return [self._sight(low, split, start), self._sight(split, high, start)]
+
+    def _sight(self, low: int, high: int, start: int) -> Sight:
+        """Rows `low` to `high` of the plan as one pass."""
+        rows, weights = self.rows[low:high], self.weights[:, low:high]
+        counting = (weights > 0).any(1)
+        kinds = tuple(k for k, counts in zip(self.kinds, counting.tolist(), strict=True) if counts)
+        weights = weights[counting]
+        first, inner = int(rows[0]) - start, rows - start
+        dense = int(rows[-1]) - int(rows[0]) + 1 == len(rows)
+        plain = len(kinds) == 1 and bool((weights == 1).all())
+        return Sight(
+            kinds,
+            rows,
+            slice(first, first + len(rows)) if dense else inner,
+            None if plain else weights,
+        )
