@@ -207,14 +207,14 @@ async def opened(settings: Settings, metrics: Metrics) -> AsyncGenerator[Desk]:
         await desk.close()
 
 
-def _round_done(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and task.exception() is not None:
 def _looked(task: asyncio.Task[Fleet]) -> None:
     """Hear a failure also where everybody who waited for the look has left."""
     if not task.cancelled():
         task.exception()
 
 
+def _round_done(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
         log.critical(
             "a round of this gateway ended", round=task.get_name(), exc_info=task.exception()
         )
