@@ -1,6 +1,6 @@
 """`python -m service`: the gateway under uvicorn, with settings from the environment.
 
-0  stopped    2  a setting is wrong    3  Redis does not answer
+0  stopped    2  a setting is wrong    3  Redis, or the bucket for pictures, does not answer
 """
 
 import sys
@@ -16,13 +16,14 @@ from service.app import create_app
 from service.keys import KeyFile
 from service.logs import configure
 from service.settings import Settings
-from wire.errors import StoreUnavailable
+from wire import pictures
+from wire.errors import StoreUnavailable, WrongSetting
 from wire.store import Store
 
 log = structlog.get_logger(__name__)
 
 
-WRONG_SETTING, NO_REDIS = 2, 3
+WRONG_SETTING, NO_STORE = 2, 3
 STORE_WAIT_SECONDS = 10.0
 
 
@@ -61,10 +62,20 @@ def check_store(settings: Settings) -> None:
             return
         except StoreUnavailable as error:
             if time.monotonic() > give_up_at:
-                raise Refusal(NO_REDIS, f"MYOPIA_REDIS_URL: {error}") from error
+                raise Refusal(NO_STORE, f"MYOPIA_REDIS_URL: {error}") from error
             time.sleep(0.2)
         finally:
             store.close()
+
+
+def check_pictures(settings: Settings) -> None:
+    """Refuse a bucket that is not there, or into which we may not write."""
+    try:
+        pictures.reach(settings, STORE_WAIT_SECONDS, writing=True)
+    except WrongSetting as error:
+        raise Refusal(WRONG_SETTING, str(error)) from error
+    except StoreUnavailable as error:
+        raise Refusal(NO_STORE, f"MYOPIA_S3_ENDPOINT_URL: {error}") from error
 
 
 def main() -> int:
@@ -79,6 +90,7 @@ def main() -> int:
     try:
         check_keys(settings)
         check_store(settings)
+        check_pictures(settings)
     except Refusal as refusal:
         print(str(refusal), file=sys.stderr)
         return refusal.code

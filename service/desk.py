@@ -21,6 +21,7 @@ from service.pace import Pace
 from service.problems import Problem
 from service.settings import Settings
 from service.shelf import Shelf
+from service.sweeping import sweep_forever
 from service.webhooks import Webhooks
 from wire.answers import AsyncAnswers
 from wire.errors import StoreUnavailable
@@ -195,6 +196,7 @@ async def opened(settings: Settings, metrics: Metrics) -> AsyncGenerator[Desk]:
     rounds = [
         asyncio.create_task(desk.reap_forever(), name="reaper"),
         asyncio.create_task(desk.webhooks.deliver_forever(), name="webhooks"),
+        asyncio.create_task(sweep_forever(desk.mailbox), name="sweeper"),
     ]
     for task in rounds:
         task.add_done_callback(_round_done)

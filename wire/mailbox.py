@@ -69,6 +69,10 @@ class AsyncMailbox:
         """The bytes, or only the first of them (a header); None when they are not here."""
         return await self._pictures.get(digest, first_bytes)
 
+    async def open(self) -> None:
+        """Get ready for a bucket, where there is one."""
+        await self._pictures.open()
+
     async def sweep(self) -> int:
         """Remove pictures from the bucket (where there is one) whose time is up; how many."""
         return await self._pictures.sweep()

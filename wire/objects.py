@@ -17,6 +17,9 @@ from wire.settings import WireSettings
 T = TypeVar("T")
 TRANSFERS = 32
 """Transfers of one process at once; each holds one connection and one picture."""
+SLOWEST_BYTES_PER_SECOND = 4e6
+"""A slower way to the store than 32 Mbit/s is no way for pictures: then it counts as away."""
+LARGEST_BYTES = 64 * 2**20
 PROBE = "probe"
 NO_SUCH_OBJECT = ("NoSuchKey", "404")
 KEYS = "MYOPIA_S3_ACCESS_KEY, MYOPIA_S3_SECRET_KEY"
@@ -32,9 +35,13 @@ class Objects:
         self._files = _open(settings)
         self._free = asyncio.Semaphore(TRANSFERS)
 
+    async def open(self) -> None:
+        """Make the client; connects to nothing."""
+        await self._files.set_session()
+
     async def put(self, digest: str, data: bytes) -> None:
         """Keep the bytes under their name; one request, so they are there whole or not at all."""
-        await self._again(lambda: self._files._pipe_file(self._path(digest), data))
+        await self._again(lambda: self._files._pipe_file(self._path(digest), data), len(data))
 
     async def get(self, digest: str, first_bytes: int | None = None) -> bytes | None:
         """The bytes, or the first of them; None when they are not there, or are others."""
@@ -52,16 +59,15 @@ class Objects:
 
     async def delete(self, digest: str) -> None:
         """Remove; a name that is not there is no error."""
-        await self._again(lambda: self._files._rm_file(self._path(digest)))
+        await self._again(lambda: self._files._rm_file(self._path(digest)), 0)
 
     async def check(self, *, writing: bool) -> None:
         """Raise `WrongSetting` where the bucket or its keys are wrong, by trying them."""
-        path = f"{self._url}/{PROBE}"
         if writing:
-            await self._again(lambda: self._files._pipe_file(path, b"probe"))
-            await self._again(lambda: self._files._rm_file(path))
+            await self.put(PROBE, b"probe")
+            await self.delete(PROBE)
         with suppress(FileNotFoundError):
-            await self._again(lambda: self._files._cat_file(path))
+            await self._again(lambda: self._files._cat_file(self._path(PROBE)))
 
     async def close(self) -> None:
         """Close the connections."""
@@ -72,16 +78,21 @@ class Objects:
         # Two letters first: stores that spread by prefix spread, and a listing stays short.
         return f"{self._url}/{digest[:2]}/{digest}"
 
-    async def _again(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Call; what fails at once (a busy server, a broken connection) is tried once more."""
-        began = time.monotonic()
+    async def _again(self, call: Callable[[], Awaitable[T]], size: int = LARGEST_BYTES) -> T:
+        """Call; what fails at once (a busy server, a broken connection) is tried once more.
+
+        aiohttp bounds the silence after a GET, but was seen to wait for ever after a PUT: hence
+        also a bound by `size`, the bytes to be moved at most.
+        """
+        silence, began = self._settings.s3_silence_seconds, time.monotonic()
+        longest = silence + size / SLOWEST_BYTES_PER_SECOND
         async with self._slot():
             try:
-                return await self._translated(call)
+                return await self._translated(call, longest)
             except StoreUnavailable:
-                if time.monotonic() - began > self._settings.s3_silence_seconds / 2:
+                if time.monotonic() - began > silence / 2:
                     raise
-            return await self._translated(call)
+            return await self._translated(call, longest)
 
     @asynccontextmanager
     async def _slot(self) -> AsyncGenerator[None]:
@@ -96,12 +107,13 @@ class Objects:
         finally:
             self._free.release()
 
-    async def _translated(self, call: Callable[[], Awaitable[T]]) -> T:
+    async def _translated(self, call: Callable[[], Awaitable[T]], longest: float) -> T:
         from aiohttp import ClientError  # noqa: PLC0415  comes with s3fs
         from botocore.exceptions import BotoCoreError, NoCredentialsError  # noqa: PLC0415
 
         try:
-            return await call()
+            async with asyncio.timeout(longest):
+                return await call()
         except NoCredentialsError as error:
             raise WrongSetting(KEYS, "there are no keys for the store of pictures") from error
         except FileNotFoundError as error:

@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from wire.calls import Call
-from wire.errors import StoreUnavailable
+from wire.errors import StoreUnavailable, WrongSetting
 from wire.objects import Objects
 from wire.settings import WireSettings
 from wire.store import AsyncStore, Store, in_wire_errors
@@ -111,6 +111,11 @@ class AsyncPictures:
             await self._store.run(Call("swept", (token, digest), bool))
         return len(due)
 
+    async def open(self) -> None:
+        """Make the bucket's client, which takes half a second, before somebody waits for it."""
+        if self._objects is not None:
+            await self._objects.open()
+
     async def close(self) -> None:
         """Close the connections to the bucket."""
         if self._objects is not None:
@@ -145,6 +150,7 @@ class Blocking:
         self._objects = Objects(settings)
         self._loop = asyn.get_loop()
         self._sync = asyn.sync
+        self._sync(self._loop, self._objects.open)
 
     def get(self, digest: str) -> bytes | None:
         """As `Objects.get`."""
@@ -152,15 +158,30 @@ class Blocking:
         return data
 
 
-def check(settings: WireSettings, *, writing: bool) -> None:
-    """Try the bucket once, where there is one; raises `WrongSetting` or `StoreUnavailable`."""
+def reach(settings: WireSettings, wait_seconds: float, *, writing: bool) -> None:
+    """Try the bucket, where there is one, waiting a little for a store that is just starting.
 
-    async def once() -> None:
-        objects = Objects(settings)
+    Raises `WrongSetting` at once, `StoreUnavailable` in the end.
+    """
+    if settings.picture_url is None:
+        return
+    give_up_at = time.monotonic() + wait_seconds
+    while True:
         try:
-            await objects.check(writing=writing)
-        finally:
-            await objects.close()
+            asyncio.run(_try_once(settings, writing))
+        except WrongSetting:
+            raise
+        except StoreUnavailable:
+            if time.monotonic() > give_up_at:
+                raise
+        else:
+            return
+        time.sleep(0.2)
 
-    if settings.picture_url is not None:
-        asyncio.run(once())
+
+async def _try_once(settings: WireSettings, writing: bool) -> None:
+    objects = Objects(settings)
+    try:
+        await objects.check(writing=writing)
+    finally:
+        await objects.close()

@@ -19,6 +19,7 @@ from wire.mailbox import Mailbox
 from wire.messages import Done, Failed, Token
 from wire.queue import Queue
 from wire.records import Claim
+from worker.fetching import patient
 from worker.leases import Leases
 from worker.runner import Broke, LetGo, News, Outbox, Runner
 from worker.streaming import Retracing
@@ -44,6 +45,7 @@ class Tools:
     limits: PictureLimits
     token_interval_seconds: float
     patience_seconds: float
+    stopping: Callable[[], bool]
 
 
 class Errand:
@@ -58,7 +60,13 @@ class Errand:
     def run(self) -> None:
         """Translate, submit, and pass the news on up to the ending."""
         tools, claim = self._tools, self._claim
-        request = to_request(claim.ask, claim.deadline, tools.mailbox.picture, tools.limits)
+        fetch = patient(
+            tools.mailbox.picture,
+            deadline=claim.deadline,
+            patience_seconds=tools.patience_seconds,
+            stopping=tools.stopping,
+        )
+        request = to_request(claim.ask, claim.deadline, fetch, tools.limits)
         outbox = tools.runner.submit(request)
         while True:
             news = self._next(outbox)

@@ -1,6 +1,7 @@
 """Puts a worker process together, starts it, and ends it: 0 after a drain, else what went wrong.
 
-    0  drained    2  a setting is wrong    3  Redis does not answer    70  the engine is broken
+    0  drained    2  a setting is wrong    70  the engine is broken
+    3  Redis, or the bucket for pictures, does not answer
 
 What asks are, and how they are answered, is not known here.
 """
@@ -19,7 +20,8 @@ from pydantic import ValidationError
 
 from myopia.errors import MyopiaError
 from myopia.pictures import PictureLimits
-from wire.errors import StoreUnavailable
+from wire import pictures
+from wire.errors import StoreUnavailable, WrongSetting
 from wire.ledger import Ledger
 from wire.mailbox import Mailbox
 from wire.queue import Queue, celery_app
@@ -40,7 +42,7 @@ from worker.ticker import Ticker
 from worker.vitals import Identity, Reaper, Vitals
 
 log = structlog.get_logger()
-WRONG_SETTING, NO_REDIS, ENGINE_BROKEN = 2, 3, 70
+WRONG_SETTING, NO_STORE, ENGINE_BROKEN = 2, 3, 70
 STORE_WAIT_SECONDS = 10.0
 GIVE_BACK_SECONDS = 3.0
 
@@ -83,11 +85,21 @@ def connect(settings: WireSettings) -> Store:
             return store
         except StoreUnavailable as error:
             if time.monotonic() > give_up_at:
-                raise Refusal(NO_REDIS, f"MYOPIA_REDIS_URL: {error}") from error
+                raise Refusal(NO_STORE, f"MYOPIA_REDIS_URL: {error}") from error
             if not said:
                 log.warning("waiting for Redis", setting="MYOPIA_REDIS_URL", cause=str(error))
                 said = True
             time.sleep(0.2)
+
+
+def reach_pictures(settings: WireSettings) -> None:
+    """Refuse a bucket that is not there, or not for us."""
+    try:
+        pictures.reach(settings, STORE_WAIT_SECONDS, writing=False)
+    except WrongSetting as error:
+        raise Refusal(WRONG_SETTING, str(error)) from error
+    except StoreUnavailable as error:
+        raise Refusal(NO_STORE, f"MYOPIA_S3_ENDPOINT_URL: {error}") from error
 
 
 def load(settings: WorkerSettings, opener: OpenEngine) -> Opened:
@@ -121,6 +133,7 @@ class Worker:
             limits=PictureLimits(most_pixels=settings.picture_most_pixels),
             token_interval_seconds=settings.token_interval_ms / 1000,
             patience_seconds=wire.patience_seconds + wire.lease_seconds,
+            stopping=lambda: self.drain.has_begun,
         )
         self.identity = Identity(
             worker_id=new_worker_id(),
@@ -204,6 +217,7 @@ def main(arguments: Sequence[str] | None = None, opener: OpenEngine = open_engin
         settings, wire = WorkerSettings(), WireSettings()
         check_pool(settings, sys.argv[1:] if arguments is None else arguments)
         store = connect(wire)
+        reach_pictures(wire)
         opened = load(settings, opener)
         return Worker(settings, wire, store, opened).run()
     except ValidationError as error:

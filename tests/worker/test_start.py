@@ -12,7 +12,7 @@ from tests.redis_server import free_port
 from tests.worker.conftest import StartWorker
 from tests.worker.processes import ROOT, wait_for
 from wire.settings import WireSettings
-from worker.main import NO_REDIS, WRONG_SETTING, Refusal, check_pool
+from worker.main import NO_STORE, WRONG_SETTING, Refusal, check_pool
 from worker.settings import WorkerSettings
 
 
@@ -66,7 +66,7 @@ def test_a_model_that_is_not_there_is_named(wire_settings: WireSettings, tmp_pat
 def test_a_redis_that_is_not_there_is_named() -> None:
     url = f"redis://:secret@127.0.0.1:{free_port()}/0"
     code, words = run({"MYOPIA_REDIS_URL": url}, "tests.worker.fake_main")
-    assert code == NO_REDIS
+    assert code == NO_STORE
     assert "MYOPIA_REDIS_URL" in words
     assert "secret" not in words
 
