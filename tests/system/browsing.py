@@ -11,9 +11,14 @@ from typing import Any
 import pytest
 from PIL import Image, ImageDraw
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-
 ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+PHONE = {
+    "viewport": {"width": 390, "height": 844},
+    "device_scale_factor": 2,
+    "is_mobile": True,
+    "has_touch": True,
+}
+REFUSED = ("Failed to load resource",)  # Chromium logs each answer that is not 2xx
 DROP = """([files, target]) => {
   const carried = new DataTransfer();
   for (const {name, data} of files) {
@@ -66,6 +71,7 @@ class Tab:
 @contextmanager
 def chromium() -> Iterator[Any]:
     """The machine's Chromium, or a skip that says how to get one."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
         pytest.skip("no Chromium on the PATH: apt-get install chromium")

@@ -35,6 +35,7 @@ class Script:
     problem: dict[str, Any] | None = None
     ready: dict[str, Any] | None = None  # None: ready; else the problem that /readyz answers
     break_once: bool = False
+    cache: str = "miss"
     asked: list[dict[str, Any]] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
     pictures: dict[str, tuple[bytes, str]] = field(default_factory=dict)
@@ -218,7 +219,9 @@ def fake(script: Script) -> FastAPI:  # noqa: PLR0915 - one route after another
                 return
             text = word if at == 1 else f" {word}"
             yield f"event: token\nid: {at}\ndata: {json.dumps({'text': text})}\n\n"
-        ending = json.dumps(done(body, script.answer))
+        told = done(body, script.answer)
+        told["cache"]["result"] = script.cache
+        ending = json.dumps(told)
         yield f"event: done\nid: {len(words) + 1}\ndata: {ending}\n\n"
 
     return app

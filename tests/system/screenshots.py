@@ -4,17 +4,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tests.system.browsing import chromium, opened
+from tests.system.browsing import PHONE, chromium, opened
 from tests.system.serving import ROOT, serving
 
 FOLDER = ROOT / "docs" / "img"
 DESK = {"viewport": {"width": 1440, "height": 1080}}
-PHONE = {
-    "viewport": {"width": 390, "height": 844},
-    "device_scale_factor": 2,
-    "is_mobile": True,
-    "has_touch": True,
-}
 # Name, the browser's options, which example, what it is compared with.
 SHOTS: tuple[tuple[str, dict[str, Any], int, str], ...] = (
     ("page", DESK, 0, "full"),

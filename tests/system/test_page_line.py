@@ -11,19 +11,12 @@ from tests.redis_server import RedisServer, redis_server
 from tests.service.conftest import settings_for
 from tests.service.gateway import listening
 from tests.service.responder import Responder, Step, done, responding
-from tests.system.browsing import Tab, chromium, opened, pictures
+from tests.system.browsing import REFUSED, Tab, opened, pictures
 from tests.wire.asks import make_ask
 from wire import calls
 from wire.messages import Ask, Token
 
 __all__ = ["redis_server"]
-REFUSED = ("Failed to load resource",)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture

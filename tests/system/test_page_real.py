@@ -15,11 +15,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.system.browsing import DROP, Tab, chromium, finding, opened, pictures, visit, window
+from tests.system.browsing import DROP, REFUSED, Tab, finding, opened, pictures, visit, window
 from tests.system.serving import Served, serving, wait_until
 
 QUESTION = "Which image shows a red circle?"
-REFUSED = ("Failed to load resource",)
 RECORD = """() => {
   window.written = [];
   new MutationObserver(() => {
@@ -27,12 +26,6 @@ RECORD = """() => {
     if (words && written.at(-1) !== words.textContent) written.push(words.textContent);
   }).observe(document.body, {subtree: true, childList: true, characterData: true});
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
