@@ -53,7 +53,7 @@ LABEL org.opencontainers.image.vendor="Myopia" \
 
 # --- the gateway -----------------------------------------------------------------------------
 FROM build AS build-service
-RUN python -m pip --python /opt/venv/bin/python install '.[service]'
+RUN python -m pip --python /opt/venv/bin/python install '.[service,tracing]'
 COPY service /app/service
 COPY wire /app/wire
 COPY deploy/probe.py /app/probe.py
@@ -81,7 +81,7 @@ RUN if [ -n "$TORCH_INDEX_URL" ]; then \
       python -m pip --python /opt/venv/bin/python install --no-deps \
         --index-url "$TORCH_INDEX_URL" torch; \
     fi
-RUN python -m pip --python /opt/venv/bin/python install '.[worker]'
+RUN python -m pip --python /opt/venv/bin/python install '.[worker,tracing]'
 COPY worker /app/worker
 COPY wire /app/wire
 COPY myopia /app/myopia

@@ -16,7 +16,7 @@ from service.app import create_app
 from service.keys import KeyFile
 from service.logs import configure
 from service.settings import Settings
-from wire import pictures
+from wire import pictures, tracing
 from wire.errors import StoreUnavailable, WrongSetting
 from wire.store import Store
 
@@ -95,6 +95,7 @@ def main() -> int:
         print(str(refusal), file=sys.stderr)
         return refusal.code
     configure(as_json=settings.log_json)
+    tracing.start("myopia-gateway")
     # Pixels are limited by `max_image_pixels`, far below what Pillow would warn about.
     warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
     if settings.api_keys_file is None and not settings.listens_locally:

@@ -21,6 +21,7 @@ from service import (
     refusals,
     uploads,
 )
+from service.access import is_probe
 from service.desk import opened
 from service.metrics import Metrics
 from service.settings import Settings
@@ -58,6 +59,8 @@ def create_app(settings: Settings) -> FastAPI:
         version=_version(),
         lifespan=lifespan,
         redirect_slashes=False,
+        # Spans by whatever provider the process has; its logs would quote what was sent.
+        telemetry={"auto_configure": False, "logs": False, "metrics": False, "exclude": is_probe},
     )
     app.add_middleware(refusals.DeclaredSize, limit=settings.max_body_bytes)
     app.add_middleware(access.Access, metrics=metrics)

@@ -55,8 +55,8 @@ class Desk:
         self.pace = Pace(self.store)
         self.keys = Keys(settings.api_keys_file) if settings.api_keys_file else None
         self.decoding = CapacityLimiter(settings.decode_threads)
-        self.inflight = 0
         self.crowd = Crowd()
+        self.inflight = 0
         self.held_bytes = 0
         self._workers = AsyncFleet(self.store)
         self._seen: tuple[float, Fleet] | None = None

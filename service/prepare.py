@@ -4,7 +4,6 @@ Everything before the ledger, for every dialect. Nothing here waits for an answe
 may ask.
 """
 
-import re
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -28,8 +27,8 @@ from service.settings import Settings
 from service.shelf import Note
 from wire.messages import Ask, ImagePart, TextPart, Turn
 from wire.pruning import Tiles
+from wire.tracing import trace_id
 
-TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 Said = tuple[Literal["system", "user", "assistant"], Sequence[Item]]
 
 
@@ -207,7 +206,7 @@ def trace_of(request: Request) -> str | None:
     carrier: dict[str, str] = {}
     propagate.inject(carrier)
     trace = carrier.get("traceparent") or request.headers.get("traceparent", "")
-    return trace if TRACEPARENT.fullmatch(trace) else None
+    return trace if trace_id(trace) else None
 
 
 def build(

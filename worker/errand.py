@@ -22,6 +22,7 @@ from wire.records import Claim
 from worker.fetching import patient
 from worker.leases import Leases
 from worker.runner import Broke, LetGo, News, Outbox, Runner
+from worker.spans import Work
 from worker.streaming import Retracing
 from worker.tally import Tally
 from worker.translate import ending_state, to_done, to_failed, to_request
@@ -53,6 +54,7 @@ class Errand:
 
     def __init__(self, tools: Tools, claim: Claim) -> None:
         self._tools, self._claim = tools, claim
+        self.work = Work()
         self._retracing = Retracing(claim.streamed)
         self._unsent = ""
         self._send_at = 0.0
@@ -75,6 +77,7 @@ class Errand:
                     self._hear(news.text)
                 case Output(failed=None, finished=finished) if finished is not None:
                     self._hear(news.text)
+                    self.work.engine(finished)
                     done = to_done(
                         finished,
                         model=tools.model,
@@ -98,6 +101,7 @@ class Errand:
             )
         )
         self._tools.tally.ended(word, ending)
+        self.work.ended(ending)
         log.info("ask ended", ask_id=claim.ask_id, state=state, ledger=word, attempt=claim.attempt)
 
     def give_back(self, blame: str | None) -> None:
@@ -109,6 +113,7 @@ class Errand:
         if word == "queued":
             self._insist(lambda: tools.queue.send(claim.ask_id))
         tools.tally.given_back(word)
+        self.work.given_back(blame)
         log.warning("ask given back", ask_id=claim.ask_id, ledger=word, cause=blame)
 
     def _next(self, outbox: Outbox) -> News:

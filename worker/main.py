@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from myopia.errors import MyopiaError
 from myopia.pictures import PictureLimits
-from wire import pictures
+from wire import pictures, tracing
 from wire.errors import StoreUnavailable, WrongSetting
 from wire.ledger import Ledger
 from wire.mailbox import Mailbox
@@ -213,6 +213,7 @@ class Worker:
 def main(arguments: Sequence[str] | None = None, opener: OpenEngine = open_engine) -> int:
     """Start a worker from the environment's settings; returns the exit code."""
     logs.configure()
+    tracing.start("myopia-worker")
     try:
         settings, wire = WorkerSettings(), WireSettings()
         check_pool(settings, sys.argv[1:] if arguments is None else arguments)

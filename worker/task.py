@@ -18,6 +18,7 @@ from worker.drain import Drain
 from worker.errand import RETRY_SECONDS, Errand, Tools
 from worker.fatal import brief
 from worker.gate import Gate
+from worker.spans import worked
 from worker.translate import to_failed
 
 log = structlog.get_logger()
@@ -73,6 +74,10 @@ class Look:
     def _work(self, claim: Claim) -> None:
         self._hold(claim)
         errand = Errand(self._tools, claim)
+        with worked(claim, self._worker_id) as errand.work:
+            self._see_through(claim, errand)
+
+    def _see_through(self, claim: Claim, errand: Errand) -> None:
         try:
             with self._tools.tally.running.track_inprogress():
                 errand.run()

@@ -46,6 +46,7 @@ class Row:
     made: int = 0
     cancelled: bool = False
     added_at: float = field(default_factory=time.monotonic)
+    first_at: float | None = None
 
 
 class FakeEngine:
@@ -111,15 +112,19 @@ class FakeEngine:
             return Output(ask_id, failed=Expired("The deadline passed."))
         text = (" " if row.made else "") + row.words[row.made]
         row.made += 1
+        row.first_at = row.first_at or time.monotonic()
         if row.made < len(row.words):
             return Output(ask_id, text=text)
         return Output(ask_id, text=text, finished=self._finished(row, "stop", answer + text))
 
     def _finished(self, row: Row, reason: str, answer: str) -> Finished:
         took = (time.monotonic() - row.added_at) * 1000
+        first = ((row.first_at or time.monotonic()) - row.added_at) * 1000
         return Finished(
             reason=reason,  # type: ignore[arg-type]
             answer=answer,
             usage=Usage(completion_tokens=row.made, budget_effective=row.request.pruning.budget),
-            timings=Timings(total_ms=took),
+            timings=Timings(
+                prefill_ms=first, first_token_ms=first, decode_ms=took - first, total_ms=took
+            ),
         )
