@@ -1,8 +1,8 @@
 """OpenAI's chat shapes, as far as this service does what they say.
 
 What is not supported is refused by name, never ignored. Our own choices ride in the fields
-`pruning`, `tiles`, `cache` and `timeout_seconds`, which the official client sends as
-`extra_body`.
+`pruning`, `options`, `tiles`, `cache` and `timeout_seconds`, which the official client sends
+as `extra_body`.
 """
 
 from typing import Annotated, Literal
@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from service.dispatch import CacheMode
-from service.schema import AskParams
+from service.schema import AskParams, Options
 from wire.pruning import Generation, Params, Pruning, Tiles
 
 StopText = Annotated[str, Field(min_length=1, max_length=64)]
@@ -96,6 +96,7 @@ class ChatBody(Params):
     response_format: TextFormat | None = None
     user: str | None = Field(None, max_length=256, description="For your own records; not kept.")
     pruning: Pruning = Pruning()
+    options: Options = ()
     tiles: Tiles | None = None
     cache: CacheMode = "use"
     timeout_seconds: float | None = Field(None, gt=0)
@@ -106,6 +107,7 @@ class ChatBody(Params):
         wanted = self.max_completion_tokens or self.max_tokens
         plain = Generation()
         return AskParams(
+            options=self.options,
             pruning=self.pruning,
             generation=Generation(
                 max_tokens=wanted or plain.max_tokens,

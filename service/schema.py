@@ -12,6 +12,10 @@ from wire.messages import CacheUse, Done, Timings, Usage
 from wire.pruning import Generation, Params, Pruning, Tiles
 
 OptionText = Annotated[str, Field(min_length=1, max_length=500)]
+Options = Annotated[
+    tuple[OptionText, ...],
+    Field(max_length=64, description="The answers to choose from; the answer is one of them."),
+]
 IMAGE_ID = r"^sha256:[0-9a-f]{64}$"
 SOURCES = ("data", "id", "url", "text")
 
@@ -42,9 +46,7 @@ class ImageItem(Params):
 class AskParams(Params):
     """Everything an asker may choose; the text part `params` of a form holds just this."""
 
-    options: tuple[OptionText, ...] = Field(
-        (), max_length=64, description="The answers to choose from; the answer is one of them."
-    )
+    options: Options = ()
     pruning: Pruning = Pruning()
     generation: Generation = Generation()
     tiles: Tiles = Field(

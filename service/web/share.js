@@ -66,7 +66,7 @@ export function curlOf(body, pictures) {
 
 /** A script for the `openai` client; it reads the pictures from files of their names. */
 export function pythonOf(body, pictures, model) {
-  const { question, pruning, generation = {} } = body;
+  const { question, generation = {}, ...own } = body;
   const options = Object.entries(generation).map(([name, value]) => `    ${name}=${python(value)},\n`).join("");
   return `import base64, mimetypes, os
 from pathlib import Path
@@ -86,7 +86,7 @@ question = {"type": "text", "text": ${python(question)}}
 reply = client.chat.completions.create(
     model=${python(model)},
     messages=[{"role": "user", "content": [*map(picture, files), question]}],
-${options}    extra_body={"pruning": ${python(pruning)}},
+${options}    extra_body=${python(own)},
 )
 print(reply.choices[0].message.content)
 `;

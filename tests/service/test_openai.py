@@ -46,7 +46,7 @@ def test_several_pictures_are_answered(official: openai.OpenAI, responder: Respo
         seed=3,
         stop="x",
         temperature=0.5,
-        extra_body={"pruning": {"budget": 0.4, "policy": "h2o"}},
+        extra_body={"pruning": {"budget": 0.4, "policy": "h2o"}, "options": ["1", "2 Which?"]},
     )
     assert reply.choices[0].message.content == "2 Which?"
     assert reply.choices[0].finish_reason == "stop"
@@ -57,6 +57,7 @@ def test_several_pictures_are_answered(official: openai.OpenAI, responder: Respo
     assert ask.pruning == Pruning(budget=0.4, policy="h2o")
     assert (ask.generation.max_tokens, ask.generation.seed) == (9, 3)
     assert ask.generation.stop == ("x",)
+    assert ask.options == ("1", "2 Which?")
     assert [part.kind for part in ask.turns[0].parts] == ["image", "text", "image", "text"]
 
 

@@ -1,9 +1,13 @@
 """The page on the real gateway, Redis and keys, with a worker that works when it is told to."""
 
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from service.keys import ANYBODY, make
@@ -17,6 +21,8 @@ from wire import calls
 from wire.messages import Ask, Token
 
 __all__ = ["redis_server"]
+
+ONE_ASKING = {"ask_id", "deadline", "traceparent"}
 
 
 @pytest.fixture
@@ -88,22 +94,75 @@ def test_without_a_worker_the_page_says_what_is_missing(
         tab.done()
 
 
-def test_a_key_is_asked_for_and_its_turn_comes_before_a_crowd_of_another_key(
-    browser: Any, redis_server: RedisServer, idle: Responder, files: list[Path], tmp_path: Path
-) -> None:
-    keys = tmp_path / "keys.json"
-    secret = make(keys, {"name": "ann"})
-    for _ in range(9):
-        idle.ledger.submit(make_ask(), tenant="crowd")
-    guarded = settings_for(redis_server, api_keys_file=keys)
-    with listening(guarded) as url, opened(browser, url) as tab:
+@pytest.fixture
+def secret(tmp_path: Path) -> str:
+    return make(tmp_path / "keys.json", {"name": "ann"})
+
+
+@pytest.fixture
+def guarded(
+    browser: Any, redis_server: RedisServer, idle: Responder, tmp_path: Path, secret: str
+) -> Iterator[Tab]:
+    """The page of a gateway that wants a key, once the key was given."""
+    settings = settings_for(redis_server, api_keys_file=tmp_path / "keys.json")
+    with listening(settings) as url, opened(browser, url) as tab:
         tab.expected = REFUSED
-        tab.page.set_input_files("#files", files)
+        tab.page.set_input_files("#files", pictures(tmp_path, 2))
         tab.page.get_by_text("This service asks for a key").wait_for()
         tab.page.fill("#key-field", secret)
         tab.page.click("#key .go")
         tab.stored(2)
-        tab.ask("which ?")
-        waiting_words(tab, "Next in line")  # `ann` before `crowd`, whose nine came first
-        tab.page.click("#stop")
-        tab.done()
+        yield tab
+
+
+def test_with_a_key_its_turn_comes_before_a_crowd_of_another_key(
+    guarded: Tab, idle: Responder
+) -> None:
+    for _ in range(9):
+        idle.ledger.submit(make_ask(), tenant="crowd")
+    guarded.ask("which ?")
+    waiting_words(guarded, "Next in line")  # `ann` before `crowd`, whose nine came first
+    guarded.page.click("#stop")
+    guarded.done()
+
+
+def test_what_is_copied_asks_the_very_same(
+    guarded: Tab, idle: Responder, tmp_path: Path, secret: str
+) -> None:
+    """With every kind of setting changed and a key wanted: curl, Python and the page agree."""
+    page = guarded.page
+    idle._idle.clear()
+    page.select_option("#policy-a", "snapkv")
+    page.locator("#budget-a").fill("0.35")
+    page.click(".more summary")
+    page.fill("#rest-top-options", "1, 2 it's")
+    page.select_option("#rest-top-tiles", "base")
+    page.fill("#rest-generation-max_tokens", "7")
+    page.fill("#rest-generation-seed", "3")
+    guarded.ask("is it 'so' ?\nsay \\ “it”")
+    guarded.done()
+    page.click("#share-open")
+    environment = {"MYOPIA_KEY": secret, "PATH": "/usr/bin:/bin"}
+    commands = {
+        "curl": ["sh", "-c", page.inner_text("[data-form=curl] pre")],
+        "Python": [sys.executable, "-c", page.inner_text("[data-form=Python] pre")],
+    }
+    pytest.importorskip("openai", reason="the openai client is not installed")
+    said = {}
+    for name, command in commands.items():
+        assert secret not in " ".join(command)
+        ran = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert ran.returncode == 0, ran.stderr[-1000:]
+        said[name] = ran.stdout.strip()
+    told = json.loads(said["curl"])
+    assert (told["cache"]["result"], told["answer"]) == ("miss", guarded.words())
+    assert said["Python"] == guarded.words()
+    shown, curl = (ask.model_dump(exclude=ONE_ASKING) for ask in idle.asks)
+    assert {**shown, "explain": False} == curl
+    # Python's was the answer to curl's ask: everything that decides an answer is the same.
+    metrics = httpx.get(page.url.split("#")[0] + "metrics").text
+    assert 'myopia_result_cache_total{result="hit"} 1.0' in metrics
+    assert curl["options"] == ("1", "2 it's")
+    assert (curl["tiles"], curl["generation"]["seed"]) == ("base", 3)
