@@ -21,9 +21,10 @@ class Pruning:
     policy: str = "myopia"
     budget: float = 0.2
     budget_scope: Literal["visual", "total"] = "visual"
-    gamma: float = 1.8
+    gamma: float = 1.0
     alpha: float = 0.5
-    subsidy: str = "index"
+    guide: Literal["question", "reply", "both"] = "both"
+    subsidy: str = "quota"
     head_mode: Literal["aggregate", "wise"] = "aggregate"
     bin_tokens: int = 20
     bin_mode: Literal["mass", "paper", "off"] = "mass"

@@ -10,7 +10,17 @@ PRESETS = {
     "default": Pruning(),
     # Alpha .5 and gamma within [1, 2.5] are stated; 20 bins without a bias and without regard to
     # images come from a third party's account; there is no word of floors per image.
-    "paper": Pruning(bin_mode="paper", bin_scope="global", min_per_image=0),
+    # The subsidy multiplies scores; how it does so, gamma's value and the rows that guide are not
+    # known: an exponential over images, the range's middle, and the question's rows.
+    "paper": Pruning(
+        gamma=1.8,
+        alpha=0.5,
+        guide="question",
+        subsidy="index",
+        bin_mode="paper",
+        bin_scope="global",
+        min_per_image=0,
+    ),
 }
 
 

@@ -46,11 +46,12 @@ class Pruning(Params):
         "(text is always kept, so a total budget can be exceeded by text alone).",
     )
     gamma: float = Field(
-        1.8,
+        1.0,
         ge=0.4,
         le=4,
-        description="Dynamic Attention Subsidy: how much more the last image's scores count "
-        "than the first's; 1 is off. The paper's range is 1 to 2.5.",
+        description="Dynamic Attention Subsidy: how much more the last image's scores (with "
+        "`quota`: its share of the tokens) count than the first's; 1 treats images alike. The "
+        "paper's range is 1 to 2.5.",
     )
     alpha: float = Field(
         0.5,
@@ -58,7 +59,16 @@ class Pruning(Params):
         le=1,
         description="Weight of the text-guided part of the score against the cumulative part.",
     )
-    subsidy: Subsidy = Field("index", description="Functional form of the subsidy.")
+    guide: Literal["question", "reply", "both"] = Field(
+        "both",
+        description="Rows that make up the text-guided part: the question's, the prompt's last "
+        "(which makes the reply's first token), or half of each.",
+    )
+    subsidy: Subsidy = Field(
+        "quota",
+        description="Functional form of the subsidy: `quota` gives every image a share of the "
+        "tokens by its scores and gamma, the others multiply scores.",
+    )
     head_mode: Literal["aggregate", "wise"] = Field(
         "aggregate", description="One kept set per layer, or one per key head."
     )

@@ -88,6 +88,36 @@ def which_colour(generator: random.Random, count: int, place: int) -> Question:
     )
 
 
+def which_shape(generator: random.Random, count: int, place: int) -> Question:
+    """Which image shows a heart? No other picture has that shape."""
+    shape = generator.choice(SHAPES)
+    rows = [[pair(generator, not_shapes=[shape])] for _ in range(count)]
+    rows[place] = [(shape, generator.choice(COLOURS))]
+    return Question(
+        _drawn(generator, rows),
+        f"Which image shows a {shape}?",
+        str(place + 1),
+        numbers(count),
+        (place,),
+    )
+
+
+def exists_anywhere(generator: random.Random, count: int, place: int) -> Question:
+    """Is there a heart in any image? Where not, all pictures are the evidence."""
+    shape = generator.choice(SHAPES)
+    there = generator.random() < 0.5
+    rows = [[pair(generator, not_shapes=[shape])] for _ in range(count)]
+    if there:
+        rows[place] = [(shape, generator.choice(COLOURS))]
+    return Question(
+        _drawn(generator, rows),
+        f"Is there a {shape} in any image?",
+        "yes" if there else "no",
+        ("yes", "no"),
+        (place,) if there else tuple(range(count)),
+    )
+
+
 def which_digit(generator: random.Random, count: int, place: int) -> Question:
     """Which image shows the digit 7? Every slide bears a digit, only one that one."""
     digit = generator.choice(DIGITS)

@@ -22,6 +22,7 @@ IMAGE_COUNTS = (2, 4, 6, 8, 12, 16, 24, 32)
 # Folder: maker and question type; at least one folder per task code.
 DRAWN: dict[str, tuple[Maker, QuestionType]] = {
     "ActionLocalization": (stories.which_colour, "multi-choice"),
+    "ActionPrediction": (stories.which_shape, "multi-choice"),
     "ActionSequence": (sequences.moves_over_three, "multi-choice"),
     "ObjectExistence": (stories.exists_in, "multi-choice"),
     "ObjectInteraction": (stories.shape_of, "multi-choice"),
@@ -31,6 +32,7 @@ DRAWN: dict[str, tuple[Maker, QuestionType]] = {
     "CounterfactualInference": (sequences.without_one, "multi-choice"),
     "StateChange": (sequences.what_changed, "multi-choice"),
     "CharacterOrder": (sequences.image_before, "multi-choice"),
+    "SceneTransition": (stories.exists_anywhere, "multi-choice"),
     "MultiModalQA": (sequences.note_then_image, "multi-choice"),
     "WikiVQA": (sequences.long_text, "multi-choice"),
     "SlideVQA": (stories.which_digit, "multi-choice"),
@@ -45,6 +47,35 @@ DRAWN: dict[str, tuple[Maker, QuestionType]] = {
     "GPR1200": (stories.which_pair, "multi-choice"),
 }
 assert set(DRAWN) <= set(TASK_OF)
+
+# What a pocket must be able to do, in the words of its card, to have a chance at a folder.
+# Order, and a story in two steps, are on no card: nothing there promises them.
+SKILLS: dict[str, tuple[str, ...]] = {
+    "ActionLocalization": ("find color",),
+    "ActionPrediction": ("find shape",),
+    "ActionSequence": ("move",),
+    "ObjectExistence": ("exist",),
+    "ObjectInteraction": ("shape",),
+    "MovingAttribute": ("color",),
+    "EgocentricNavigation": ("move",),
+    "MovingDirection": ("move",),
+    "CounterfactualInference": ("count", "leave out"),
+    "StateChange": ("change",),
+    "CharacterOrder": ("find", "order"),
+    "SceneTransition": ("exist any",),
+    "MultiModalQA": ("needle", "find digit", "two steps"),
+    "WikiVQA": ("find",),
+    "SlideVQA": ("find digit",),
+    "OCR-VQA": ("digit",),
+    "Spot-the-Diff": ("change",),
+    "IEdit": ("describe",),
+    "MMCoQA": ("color", "follow up"),
+    "ALFRED": ("describe",),
+    "nuscenes": ("count",),
+    "TextNeedleInAHaystack": ("needle",),
+    "ImageNeedleInAHaystack": ("digit",),
+    "GPR1200": ("find",),
+}
 
 
 def make(dataset: str, number: int, images: int, seed: int = 0) -> Question:

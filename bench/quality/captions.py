@@ -8,6 +8,7 @@ import hashlib
 from typing import Any
 
 from bench.captions.cider import cider
+from bench.intervals import standard_error
 from bench.pocketbench.captioning import make_captioned
 from bench.pocketbench.drawer import draw
 from bench.quality.answering import Answerer
@@ -30,7 +31,7 @@ PROTOCOLS: tuple[Protocol, ...] = ("served", "question")
 
 
 def caption_table(checkpoint: Checkpoint, samples: int, seed: int = 0) -> dict[str, Any]:
-    """Per protocol and row: 100 times mean CIDEr."""
+    """Per protocol and row: 100 times mean CIDEr and its standard error."""
     said: dict[Protocol, dict[str, list[str]]] = {protocol: {} for protocol in PROTOCOLS}
     references = []
     for number in range(samples):
@@ -53,9 +54,12 @@ def caption_table(checkpoint: Checkpoint, samples: int, seed: int = 0) -> dict[s
                 rows.setdefault(name, []).append(text)
     return {
         protocol: {
-            name: round(100 * sum(scores) / len(scores), 2)
+            name: _cell([100 * score for score in cider(texts, references)])
             for name, texts in rows.items()
-            if (scores := cider(texts, references))
         }
         for protocol, rows in said.items()
     } | {"samples": samples}
+
+
+def _cell(scores: list[float]) -> list[float]:
+    return [round(sum(scores) / len(scores), 2), round(standard_error(scores), 2)]

@@ -3,18 +3,25 @@
 Knows the library's parameters and nothing of how they are run.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from myopia.params import Pruning
 from myopia.policies import POLICIES
+from myopia.presets import PRESETS
 
 BUDGETS = (0.4, 0.2, 0.1, 0.05)
+LOW = (0.2, 0.1, 0.05)
+TABLE_BUDGET = 0.1
 GAMMAS = (1.0, 1.8, 2.5, 4.0)
 ALPHAS = (0.0, 0.2, 0.5, 0.8, 1.0)
-SUBSIDIES = ("index", "index_power", "exp", "fitted", "visible", "quota")
+SUBSIDIES = ("index", "index_power", "exp", "token", "fitted", "visible", "quota")
 SURFACE_BUDGET = 0.1
 # Rows that are no pruning of the library's: the whole cache, no picture's KV, no picture at all.
 FULL, NONE, TEXT = "full", "none", "text-only"
+# What the surfaces vary: the paper's subsidy on the mixed score, without bins, so that only the
+# score differs.
+PLAIN = Pruning(guide="question", subsidy="index", gamma=1.8, alpha=0.5, bin_mode="off")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,96 +37,90 @@ class Variant:
         return f"{self.label}@{self.pruning.budget:g}"
 
 
-def policies(budgets: tuple[float, ...] = BUDGETS) -> list[Variant]:
+def at(label: str, pruning: Pruning, budgets: Sequence[float]) -> list[Variant]:
+    """One pruning at several budgets."""
+    return [Variant(label, replace(pruning, budget=budget)) for budget in budgets]
+
+
+def policies(budgets: Sequence[float] = BUDGETS) -> list[Variant]:
     """Every policy of the library with its defaults, but `full`."""
-    return [
-        Variant(policy, Pruning(policy=policy, budget=budget))
-        for policy in POLICIES
-        if policy != "full"
-        for budget in budgets
-    ]
+    names = [name for name in POLICIES if name != FULL]
+    return [one for name in names for one in at(name, Pruning(policy=name), budgets)]
 
 
-def head_modes(budgets: tuple[float, ...] = (0.2, 0.1, 0.05)) -> list[Variant]:
+def rivals(budgets: Sequence[float] = LOW) -> list[Variant]:
+    """The other presets (`myopia` is the preset `default`), and the paper's with our bins."""
+    others = {f"preset {name}": knobs for name, knobs in PRESETS.items() if name != "default"}
+    others["paper, our bins"] = replace(PLAIN, bin_mode="mass")
+    return [one for name, knobs in others.items() for one in at(name, knobs, budgets)]
+
+
+def table() -> list[Variant]:
+    """README's table, and the default's own goals at .2 and .05."""
+    here = (TABLE_BUDGET,)
+    return [*policies(here), *rivals(here), *at("myopia", Pruning(), (0.2, 0.05))]
+
+
+def head_modes(budgets: Sequence[float] = LOW) -> list[Variant]:
     """Table A1: one kept set per layer (the default) against one per key head."""
-    return [
-        Variant("myopia head-wise", Pruning(budget=budget, head_mode="wise")) for budget in budgets
-    ]
+    return at("myopia head-wise", Pruning(head_mode="wise"), budgets)
 
 
-def bins(budgets: tuple[float, ...] = (0.2, 0.1, 0.05)) -> list[Variant]:
-    """Bins without bias, and none; a bin is paid for, so `off` is the control of equal memory."""
+def bins(budgets: Sequence[float] = LOW) -> list[Variant]:
+    """Bins on, without bias, and none; a bin is paid for, so `off` is the equal-memory control.
+
+    Also on sums over all rows alone: there is nothing as good to displace.
+    """
+    summed = replace(PLAIN, alpha=0.0)
     variants = []
-    for budget in budgets:
-        plain = Pruning(budget=budget)
-        variants += [
-            Variant("myopia bins off", replace(plain, bin_mode="off")),
-            Variant("myopia bins paper", replace(plain, bin_mode="paper")),
-            Variant("myopia bins global", replace(plain, bin_scope="global")),
-            Variant("myopia alpha 0 bins off", replace(plain, bin_mode="off", alpha=0.0)),
-            Variant("myopia alpha 0 bins mass", replace(plain, alpha=0.0)),
-            Variant("myopia alpha 0 bins paper", replace(plain, bin_mode="paper", alpha=0.0)),
-        ]
+    for label, base in (("myopia", Pruning()), ("sums", summed)):
+        for mode in ("off", "mass", "paper"):
+            variants += at(f"{label}, bins {mode}", replace(base, bin_mode=mode), budgets)
     return variants
 
 
 def surface(budget: float = SURFACE_BUDGET) -> list[Variant]:
-    """Gamma by alpha, bins off so that only the score differs."""
+    """Gamma by alpha."""
     return [
         Variant(
             f"gamma {gamma:g} alpha {alpha:g}",
-            Pruning(budget=budget, gamma=gamma, alpha=alpha, bin_mode="off"),
+            replace(PLAIN, budget=budget, gamma=gamma, alpha=alpha),
         )
         for gamma in GAMMAS
         for alpha in ALPHAS
     ]
 
 
-def subsidies(budgets: tuple[float, ...] = (0.2, 0.1)) -> list[Variant]:
-    """Functional forms of the subsidy at the cumulative score and at the default mix."""
+def subsidies(budgets: Sequence[float] = (0.2, 0.1)) -> list[Variant]:
+    """Functional forms of the subsidy at the cumulative score and at an even mix."""
     return [
-        Variant(
-            f"subsidy {form} alpha {alpha:g}",
-            Pruning(budget=budget, subsidy=form, alpha=alpha, bin_mode="off"),
-        )
+        one
         for form in SUBSIDIES
         for alpha in (0.0, 0.5)
-        for budget in budgets
+        for one in at(
+            f"subsidy {form} alpha {alpha:g}",
+            replace(PLAIN, subsidy=form, alpha=alpha),
+            budgets,
+        )
     ]
 
 
-def candidates(budgets: tuple[float, ...] = BUDGETS) -> list[Variant]:
-    """Rules that might serve better than the defaults, from the same parts."""
-    variants = []
-    for budget in budgets:
-        text = Pruning(budget=budget, alpha=1.0, gamma=1.0, bin_mode="off")
-        variants += [
-            Variant("text", text),
-            Variant("text bins", replace(text, bin_mode="mass")),
-            Variant("text quota", replace(text, subsidy="quota")),
-            Variant("quota", replace(text, alpha=0.8, subsidy="quota", bin_mode="mass")),
-            Variant("quota bins off", replace(text, alpha=0.8, subsidy="quota")),
-        ]
-    return variants
+def rods(budgets: Sequence[float] = (0.2, 0.1)) -> list[Variant]:
+    """Chance, to read a table of one policy's knobs with."""
+    return at("random", Pruning(policy="random"), budgets)
 
 
-def probes(budgets: tuple[float, ...] = BUDGETS) -> list[Variant]:
+def probes(budgets: Sequence[float] = LOW) -> list[Variant]:
     """Caption probes of the blind protocol: freely, and with a quota for every image."""
-    variants = []
-    for budget in budgets:
-        plain = Pruning(budget=budget, alpha=1.0, gamma=1.0, bin_mode="off")
-        variants += [
-            Variant("probe", plain),
-            Variant("probe quota", replace(plain, subsidy="quota")),
-        ]
-    return variants
-
-
-def everything() -> list[Variant]:
-    """All tables' variants."""
-    return [*policies(), *head_modes(), *bins(), *candidates(), *surface(), *subsidies()]
+    plain = replace(PLAIN, alpha=1.0, gamma=1.0, guide="question")
+    quota = replace(plain, subsidy="quota")
+    return [*at("probe", plain, budgets), *at("probe quota", quota, budgets)]
 
 
 def reduced() -> list[Variant]:
-    """What CI runs: every policy at one budget."""
-    return policies((0.2,))
+    """What CI runs: the default, and what every table is read with."""
+    return [
+        *at("myopia", Pruning(), (0.2, 0.1)),
+        *rods(),
+        *at("h2o", Pruning(policy="h2o"), (0.2, 0.1)),
+    ]

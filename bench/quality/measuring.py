@@ -5,6 +5,7 @@ Resumable: lines that are there are not run again. Knows no table.
 
 import json
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from bench.pocketbench.writing import write_dataset
 from bench.quality import grid
 from bench.quality.answering import Answerer, Said
 from bench.quality.asking import pictures_of, prompt_of
+from bench.quality.lines import Line, claim, read_lines
 from bench.quality.network import features
 from bench.quality.probe import probe
 from bench.quality.protocols import (
@@ -45,32 +47,27 @@ class Plan:
     probes: tuple[grid.Variant, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One sample under one protocol: per variant name, `[score, kl, agreement]`."""
-
-    dataset: str
-    number: int
-    images: int
-    place: int
-    protocol: str
-    full_answer: str
-    rows: dict[str, list[float]]
-
-
 def measure(
-    checkpoint: Checkpoint, plan: Plan, folder: Path, *, part: int = 0, parts: int = 1
+    checkpoint: Checkpoint,
+    plan: Plan,
+    folder: Path,
+    *,
+    part: tuple[int, int] = (0, 1),
+    until: float | None = None,
 ) -> list[Line]:
-    """Run one of `parts` equal parts of the plan; lines are appended to a file of this part's.
+    """Run part k of n, `part = (k, n)`; lines are appended to a file of this part's.
 
-    Returns all lines that the folder then has. Raises ValueError where it holds results of another
-    plan or checkpoint.
+    After the unix second `until` no further sample is begun. Returns all lines that the folder
+    then has. Raises ValueError where it holds results of another plan or checkpoint.
     """
     draw_samples(plan, folder / "drawn")
-    _claim(folder / "plan.json", _facts(checkpoint, plan))
+    number, parts = part
+    claim(folder / "plan.json", _facts(checkpoint, plan))
     done = {(line.dataset, line.number, line.protocol) for line in read_lines(folder)}
-    path = folder / f"lines-{part}.jsonl"
-    for sample in _samples(plan, folder / "drawn")[part::parts]:
+    path = folder / f"lines-{number}.jsonl"
+    for sample in _samples(plan, folder / "drawn")[number::parts]:
+        if until is not None and time.time() > until:
+            break
         missing = [p for p in plan.protocols if (sample.dataset, sample.sample_id, p) not in done]
         if not missing:
             continue
@@ -112,6 +109,7 @@ def measure_sample(
             place=place,
             protocol=protocol,
             full_answer=full.text,
+            tokens=len(answerer.reference.tokens),
             rows={
                 name: [_score(sample, one.text), round(one.kl, 5), round(one.agreement, 4)]
                 for name, one in said.items()
@@ -160,29 +158,20 @@ def _place(sample: Sample) -> int:
     return round(depth * (sample.image_count - 1))
 
 
-def draw_samples(plan: Plan, root: Path) -> None:
-    """Draw the plan's datasets where they are not there yet."""
-    for dataset in plan.datasets:
+def draw_samples(plan: Plan, root: Path, datasets: Sequence[str] = ()) -> None:
+    """Draw the plan's datasets, or the named ones of them, where they are not there yet."""
+    for dataset in datasets or plan.datasets:
         if not (root / dataset / f"{dataset}.json").exists():
             write_dataset(root, dataset, plan.samples, plan.images, plan.seed)
 
 
 def _samples(plan: Plan, root: Path) -> list[Sample]:
-    """All datasets' first samples, then their second ones: a part of a run is a fair part."""
+    """All datasets' first samples, then their second ones: a run cut short is a fair part.
+
+    A dataset holds its samples with the first number of pictures, then those with the second.
+    """
     samples = [sample for dataset in plan.datasets for sample in load(root / dataset)]
-    return sorted(samples, key=lambda sample: sample.sample_id)
-
-
-def read_lines(folder: Path) -> list[Line]:
-    """Lines of all parts of a run; one cut off by a kill is left out."""
-    lines = []
-    for path in sorted(folder.glob("lines-*.jsonl")):
-        for text in path.read_text(encoding="utf-8").splitlines():
-            try:
-                lines.append(Line(**json.loads(text)))
-            except json.JSONDecodeError:
-                continue
-    return lines
+    return sorted(samples, key=lambda sample: sample.sample_id % plan.samples)
 
 
 def _facts(checkpoint: Checkpoint, plan: Plan) -> dict[str, Any]:
@@ -196,9 +185,3 @@ def _facts(checkpoint: Checkpoint, plan: Plan) -> dict[str, Any]:
         "probes": [variant.name for variant in plan.probes],
         "variants": {v.name: {"label": v.label, **asdict(v.pruning)} for v in plan.variants},
     }
-
-
-def _claim(path: Path, facts: dict[str, Any]) -> None:
-    if path.exists() and json.loads(path.read_text(encoding="utf-8")) != facts:
-        raise ValueError(f"{path} describes another run: name another folder or delete this one")
-    path.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")

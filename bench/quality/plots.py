@@ -3,6 +3,7 @@
 Knows the summary's shape, not how anything was measured.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -52,4 +53,4 @@ def plots(results: Json) -> dict[str, str]:
 
 def slug(name: str) -> str:
     """A name that a file can have."""
-    return name.replace(" ", "-")
+    return re.sub(r"[^\w.]+", "-", name)

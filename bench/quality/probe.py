@@ -21,7 +21,7 @@ from myopia.params import Pruning
 from myopia.prompt import Prompt
 from myopia.pruning import prune_row
 
-LOOK = Pruning(alpha=1.0, gamma=1.0, bin_mode="off")
+LOOK = Pruning(alpha=1.0, guide="question", bin_mode="off")
 
 
 class Probed(Observer):
@@ -43,10 +43,10 @@ def probe(
 ) -> Pruned:
     """Survivors of the pictures alone; `captions` are "Describe image k." about the same ones.
 
-    Prunings must use the text-guided part alone (alpha 1): nothing else was seen.
+    Prunings must use the question's rows alone (alpha 1): nothing else was seen.
     """
-    if any(pruning.alpha != 1 for pruning in prunings):
-        raise ValueError("the probe sees what captions look at: alpha must be 1")
+    if any(pruning.alpha != 1 or pruning.guide != "question" for pruning in prunings):
+        raise ValueError("the probe sees what captions look at: alpha must be 1, guide `question`")
     prompt = asked.prompt
     past = tuple((k[:, : prompt.prefix], v[:, : prompt.prefix]) for k, v in asked.full.layers)
     observers = [_looked(checkpoint, asked, caption, past) for caption in captions]

@@ -1,43 +1,56 @@
 """From measured lines to means, standard errors and paired intervals; plain JSON comes out.
 
-A dataset counts as informative where the whole cache beats the text alone by a margin: on the
-others a model that does not read its pictures cannot lose anything. Knows no page layout.
+A dataset counts where the checkpoint's card offers its skills, the whole cache is right on three
+quarters of it, and beats the text alone by a margin: elsewhere there is nothing to lose. Knows no
+page layout.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from bench.intervals import paired_interval, standard_error
 from bench.milebench.catalog import TASK_OF, TASKS
 from bench.quality.grid import FULL, TEXT
-from bench.quality.measuring import Line
+from bench.quality.lines import Line
+from myopia.policies import POLICIES
 
+DEFAULT = "myopia"
 MARGIN = 0.15
+LEAST_FULL = 0.75
+# Tokens of an answer, its end included, from which it is a long one: a colour has two.
+LONG_ANSWER = 4
 Key = Callable[[Line], Hashable]
 
 
-def informative(lines: Sequence[Line], margin: float = MARGIN) -> list[str]:
-    """Datasets on which the whole cache beats the text alone by `margin`, sorted."""
+def informative(
+    lines: Sequence[Line], margin: float = MARGIN, among: Collection[str] | None = None
+) -> list[str]:
+    """Datasets that count, sorted; `among`: those that the checkpoint's card offers."""
     asked = [line for line in lines if TEXT in line.rows]
-    names = sorted({line.dataset for line in asked})
+    names = sorted({line.dataset for line in asked if among is None or line.dataset in among})
     return [
         name
         for name in names
-        if _mean(line.rows[FULL][0] - line.rows[TEXT][0] for line in asked if line.dataset == name)
+        if _mean(line.rows[FULL][0] for line in asked if line.dataset == name) >= LEAST_FULL
+        and _mean(line.rows[FULL][0] - line.rows[TEXT][0] for line in asked if line.dataset == name)
         >= margin
     ]
 
 
-def summarise(lines: Sequence[Line], margin: float = MARGIN) -> dict[str, Any]:
+def summarise(
+    lines: Sequence[Line], margin: float = MARGIN, among: Collection[str] | None = None
+) -> dict[str, Any]:
     """Everything that tables are made of; scores in points (0-100).
 
-    Raises ValueError where no dataset is informative: the model does not read its pictures.
+    Raises ValueError where no dataset counts: the model does not read its pictures.
     """
-    telling = set(informative(lines, margin))
+    telling = set(informative(lines, margin, among))
     if not telling:
         raise ValueError(
-            f"on no dataset does the whole cache beat the text alone by {100 * margin:g} points: "
-            "this checkpoint does not read pictures, so nothing can be said about pruning"
+            f"on no dataset is the whole cache right on {100 * LEAST_FULL:g} % and "
+            f"{100 * margin:g} points above the text alone: this checkpoint does not read "
+            "pictures, so nothing can be said about pruning"
         )
     protocols = sorted({line.protocol for line in lines})
     summary: dict[str, Any] = {"informative": sorted(telling), "protocols": {}}
@@ -46,11 +59,15 @@ def summarise(lines: Sequence[Line], margin: float = MARGIN) -> dict[str, Any]:
         told = [line for line in mine if line.dataset in telling]
         summary["protocols"][protocol] = {
             "datasets": grouped(mine, lambda line: line.dataset),
-            "tasks": _tasks(mine),
+            "tasks": tasks(mine),
+            "losses": tasks([_lost(line) for line in told]),
+            "rivals": rivals(told),
             "overall": overall(told),
-            "places": grouped(told, lambda line: f"{line.images}/{line.place + 1}"),
+            "places": grouped(told, _place),
+            "place losses": grouped([_lost(line) for line in told], _place),
             "images": grouped(told, lambda line: str(line.images)),
-            "fidelity": fidelity(mine),
+            "fidelity": fidelity(told),
+            "long": fidelity([line for line in mine if line.tokens >= LONG_ANSWER]),
         }
     return summary
 
@@ -91,57 +108,67 @@ def overall(lines: Sequence[Line]) -> dict[str, dict[str, float]]:
     return summary
 
 
-def fidelity(lines: Sequence[Line]) -> dict[str, list[float]]:
-    """Per variant: mean KL to the whole cache in nats, share of equal tokens, of equal samples."""
+def fidelity(lines: Sequence[Line]) -> dict[str, list[list[float]]]:
+    """Per variant `[mean, error]` of: KL in nats, share of equal tokens, samples all equal."""
     cells: dict[str, list[list[float]]] = {}
     for line in lines:
         for name, row in line.rows.items():
-            cells.setdefault(name, []).append(row)
+            cells.setdefault(name, []).append([row[1], row[2], float(row[2] == 1)])
     return {
         name: [
-            round(_mean(row[1] for row in rows), 4),
-            round(_mean(row[2] for row in rows), 4),
-            round(_mean(float(row[2] == 1) for row in rows), 4),
+            [round(_mean(column), 4), round(standard_error(column), 4)]
+            for column in zip(*rows, strict=True)
         ]
         for name, rows in cells.items()
     }
 
 
-def _tasks(lines: Sequence[Line]) -> dict[str, dict[str, float]]:
-    """Per variant: MileBench's task scores, each the mean of its datasets."""
+def rivals(lines: Sequence[Line], policy: str = DEFAULT) -> dict[str, dict[str, list[float]]]:
+    """Per variant of `policy`: its paired difference `[mean, low, high]` to every other policy."""
+    names = sorted({name for line in lines for name in line.rows})
+    found: dict[str, dict[str, list[float]]] = {}
+    for mine in names:
+        label, _, budget = mine.partition("@")
+        if label != policy:
+            continue
+        for other in (f"{one}@{budget}" for one in POLICIES if one != policy):
+            if other in names:
+                strata: dict[str, list[float]] = {}
+                for line in lines:
+                    gain = 100 * (line.rows[mine][0] - line.rows[other][0])
+                    strata.setdefault(line.dataset, []).append(gain)
+                interval = paired_interval(list(strata.values()), resamples=1000)
+                row = (interval.mean, interval.low, interval.high)
+                found.setdefault(mine, {})[other] = [round(value, 2) for value in row]
+    return found
+
+
+def tasks(lines: Sequence[Line]) -> dict[str, dict[str, list[float]]]:
+    """Per variant: MileBench's task scores `[mean, error, n]`, each the mean of its datasets."""
     by_dataset = grouped(lines, lambda line: line.dataset)
-    tasks: dict[str, dict[str, float]] = {}
+    found: dict[str, dict[str, list[float]]] = {}
     for name, cells in by_dataset.items():
-        rows: dict[str, list[float]] = {}
+        rows: dict[str, list[list[float]]] = {}
         for dataset, cell in cells.items():
-            rows.setdefault(TASK_OF[dataset], []).append(cell[0])
-        tasks[name] = {t: round(_mean(rows[t]), 2) for t in TASKS if t in rows}
-    return tasks
+            rows.setdefault(TASK_OF[dataset], []).append(cell)
+        found[name] = {t: _averaged(rows[t]) for t in TASKS if t in rows}
+    return found
 
 
-def calibration(
-    lines: Sequence[Line], policy: str, budgets: Sequence[float], target: float
-) -> list[dict[str, Any]]:
-    """Smallest budget whose answers agree with the whole cache's, by question kind and pictures.
+def _lost(line: Line) -> Line:
+    """The same sample with what every variant gains over the whole cache for its score."""
+    full = line.rows[FULL][0]
+    return replace(line, rows={k: [row[0] - full, *row[1:]] for k, row in line.rows.items()})
 
-    Agreement of a sample: every token of the whole cache's answer is the likeliest one. Protocol
-    `question`: as served, where the first token is always right, nothing could be calibrated.
-    1 where no measured budget reaches `target`.
-    """
-    table = []
-    mine = [line for line in lines if line.protocol == "question"]
-    for dataset in sorted({line.dataset for line in mine}):
-        for images in sorted({line.images for line in mine if line.dataset == dataset}):
-            rows = [line.rows for line in mine if (line.dataset, line.images) == (dataset, images)]
-            reached = 1.0
-            for budget in sorted(budgets, reverse=True):
-                name = f"{policy}@{budget:g}"
-                if _mean(float(row[name][2] == 1) for row in rows) < target:
-                    break
-                reached = budget
-            entry = {"dataset": dataset, "images": images, "budget": reached, "n": len(rows)}
-            table.append(entry)
-    return table
+
+def _place(line: Line) -> str:
+    return f"{line.images}/{line.place + 1}"
+
+
+def _averaged(cells: Sequence[Sequence[float]]) -> list[float]:
+    """Plain mean of means, with the error of independent ones."""
+    error = sum(cell[1] ** 2 for cell in cells) ** 0.5 / len(cells)
+    return [round(_mean(cell[0] for cell in cells), 2), round(error, 2), sum(c[2] for c in cells)]
 
 
 def _cell(values: Sequence[float]) -> list[float]:

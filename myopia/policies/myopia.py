@@ -5,7 +5,9 @@ Reclamation" (CVPR 2026 Findings), abstract and supplementary sections on alpha 
 The paper states alpha (weight of the text-image part), gamma in [1, 2.5] and that scores of late
 images are raised; the exact formula could not be found. Ours: both parts are scaled to sum to one
 over the image tokens before they are mixed, and the subsidy (`myopia.subsidy`) multiplies the
-mixed score. A look at the paper's own form may differ there.
+mixed score. A look at the paper's own form may differ there. `guide` is ours too: the question's
+rows look at what may matter, the last row at what its answer needs, and half of each lost least
+where both were measured (docs/decisions/0053).
 """
 
 import torch
@@ -24,6 +26,7 @@ class Myopia(EvenLayers):
         {
             "gamma",
             "alpha",
+            "guide",
             "subsidy",
             "head_mode",
             "bin_tokens",
@@ -36,7 +39,12 @@ class Myopia(EvenLayers):
 
     def needs(self, pruning: Pruning) -> Needs:
         """See only the parts that alpha gives a weight."""
-        return Needs(columns=pruning.alpha < 1, text=pruning.alpha > 0)
+        guided = pruning.alpha > 0
+        return Needs(
+            columns=pruning.alpha < 1,
+            text=guided and pruning.guide != "reply",
+            window=1 if guided and pruning.guide != "question" else 0,
+        )
 
     def score(self, evidence: Evidence, layout: Layout, pruning: Pruning) -> torch.Tensor:
         """Mix the two parts; `(H, N)` or, aggregated, `(1, N)`; each head sums to one."""
@@ -49,7 +57,12 @@ class Myopia(EvenLayers):
                 columns = per_visible_row(columns, layout)
             mixed = (1 - alpha) * unit_mass(columns.mean(0, keepdim=True) if aggregate else columns)
         if alpha > 0:
-            text = require(evidence.text, "text")
-            guided = alpha * unit_mass(text.mean(0, keepdim=True) if aggregate else text)
+            looks = []
+            if pruning.guide != "reply":
+                looks.append(require(evidence.text, "text"))
+            if pruning.guide != "question":
+                looks.append(require(evidence.window, "window"))
+            parts = [unit_mass(look.mean(0, keepdim=True) if aggregate else look) for look in looks]
+            guided = alpha * torch.stack(parts).mean(0)
             mixed = guided if mixed is None else mixed + guided
         return require(mixed, "a part of the score")

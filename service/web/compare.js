@@ -3,7 +3,9 @@
 import { el, find } from "./dom.js";
 import { MAIN, mainKnobs } from "./knobs.js";
 
-const CHOICES = [["none", "Nothing"], ["full", "Full cache"], ["gamma", "No subsidy"], ["own", "My own…"]];
+// Within the paper's range, 1 to 2.5.
+const PAPER_GAMMA = 1.8;
+const CHOICES = [["none", "Nothing"], ["full", "Full cache"], ["gamma", "Other gamma"], ["own", "My own…"]];
 
 /** Offers the comparison; `first` are the knobs of setting A. */
 export function offerComparison(schema, first, changed) {
@@ -22,7 +24,7 @@ export function offerComparison(schema, first, changed) {
 
   function other(a) {
     if (mode === "own") return own.values();
-    if (mode === "gamma") return { ...a, gamma: a.gamma === 1 ? defaults.gamma : 1 };
+    if (mode === "gamma") return { ...a, gamma: a.gamma === 1 ? PAPER_GAMMA : 1 };
     return a.policy === "full" ? { ...defaults } : { ...a, policy: "full", budget: 1 };
   }
 

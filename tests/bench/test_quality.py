@@ -1,5 +1,6 @@
 """The measuring bench against stock transformers and itself: no leak, no slip of position."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from bench.pocketbench.writing import write_dataset
 from bench.quality import grid
 from bench.quality.answering import Answerer
 from bench.quality.asking import bare_parts, pictures_of, prompt_of
-from bench.quality.measuring import Plan, measure, read_lines
+from bench.quality.lines import read_lines
+from bench.quality.measuring import Plan, measure
 from bench.quality.network import embed, features, prefill, resume
 from bench.quality.probe import probe
 from bench.quality.protocols import (
@@ -186,9 +188,9 @@ def test_a_plan_is_run_in_parts_and_resumed(checkpoint: Checkpoint, tmp_path: Pa
     plan = Plan(
         ("OCR-VQA", "IEdit"), (2,), 2, tuple(grid.policies((0.2,))[:3]), ("served", "question")
     )
-    first = measure(checkpoint, plan, tmp_path, part=0, parts=2)
+    first = measure(checkpoint, plan, tmp_path, part=(0, 2))
     assert len(first) == 4
-    lines = measure(checkpoint, plan, tmp_path, part=1, parts=2)
+    lines = measure(checkpoint, plan, tmp_path, part=(1, 2))
     assert len(lines) == 8
     assert {line.protocol for line in lines} == {"served", "question"}
     names = {variant.name for variant in plan.variants} | {"full", "none"}
@@ -197,11 +199,25 @@ def test_a_plan_is_run_in_parts_and_resumed(checkpoint: Checkpoint, tmp_path: Pa
         assert line.rows["full"][1:] == [0.0, 1.0]
         assert ("text-only" in line.rows) == (line.protocol == "question")
     size = (tmp_path / "lines-0.jsonl").stat().st_size
-    measure(checkpoint, plan, tmp_path, part=0, parts=2)
+    measure(checkpoint, plan, tmp_path, part=(0, 2))
     assert (tmp_path / "lines-0.jsonl").stat().st_size == size
     assert len(read_lines(tmp_path)) == 8
     with pytest.raises(ValueError, match="another run"):
         measure(checkpoint, replace(plan, samples=3), tmp_path)
+
+
+def test_a_run_that_is_out_of_time_stops_between_samples_and_goes_on_later(
+    checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    plan = Plan(("OCR-VQA", "IEdit"), (2, 3), 2, tuple(grid.policies((0.2,))[:1]), ("question",))
+    assert measure(checkpoint, plan, tmp_path, until=time.time() - 1) == []
+    lines = measure(checkpoint, plan, tmp_path)
+    # Each dataset's first questions, with every number of pictures, come before any second one.
+    assert {(line.dataset, line.images) for line in lines[:4]} == {
+        (dataset, images) for dataset in plan.datasets for images in plan.images
+    }
+    assert len(lines) == 8
+    assert all(line.tokens >= 1 for line in lines)
 
 
 def test_a_probe_knows_captions_and_not_the_question(

@@ -43,7 +43,7 @@ def test_the_base_tile_alone_is_the_grid_and_a_finer_base_sets_it() -> None:
 
 
 def test_numbers_add_up() -> None:
-    pruning = Pruning(budget=0.4)
+    pruning = Pruning(budget=0.4, subsidy="index", gamma=1.8)
     found = told(pruning, layers=6)
     layout = make_layout()
     assert [group["label"] for group in found["groups"]] == [

@@ -4,15 +4,16 @@ Two images of three tokens (positions 1-3 and 5-7), a question at 8-9, ten token
 """
 
 import math
+from functools import partial
 
 import pytest
 import torch
 
-from myopia.evidence import Evidence
+from myopia.evidence import Evidence, Needs
 from myopia.layout import Layout, Span
 from myopia.observer import Observer
 from myopia.params import Pruning
-from myopia.policies import POLICIES
+from myopia.policies import POLICIES, needs_of
 
 SPANS = (Span(1, (1, 3), (0, 0)), Span(5, (1, 3), (0, 0)))
 LAYOUT = Layout(10, SPANS, (8, 9))
@@ -46,14 +47,45 @@ def test_myopia_scales_both_parts_to_one_before_it_mixes_them() -> None:
     )
     # .75 of the columns' tenths and .25 of the text's quarters.
     wanted = [0.3, 0.15, 0.15 + 0.0625, 0.075, 0.075, 0.1875]
-    assert score("myopia", evidence, alpha=0.25)[0] == pytest.approx(wanted)
-    assert score("myopia", evidence, alpha=0.0)[0] == pytest.approx([0.4, 0.2, 0.2, 0.1, 0.1, 0])
-    assert score("myopia", evidence, alpha=1.0)[0] == pytest.approx([0, 0, 0.25, 0, 0, 0.75])
+    asking = partial(score, "myopia", evidence, guide="question")
+    assert asking(alpha=0.25)[0] == pytest.approx(wanted)
+    assert asking(alpha=0.0)[0] == pytest.approx([0.4, 0.2, 0.2, 0.1, 0.1, 0])
+    assert asking(alpha=1.0)[0] == pytest.approx([0, 0, 0.25, 0, 0, 0.75])
+
+
+def test_myopia_is_guided_by_question_reply_or_half_of_each() -> None:
+    # Head means: question 0, 0, 1, 0, 0, 3 (sum 4); last row .3, 0, 0, .1, 0, .1 (sum .5).
+    evidence = Evidence(
+        0,
+        1,
+        text=two_heads([0, 0, 0, 0, 0, 4], [0, 0, 2, 0, 0, 2]),
+        window=two_heads([0.2, 0, 0, 0.2, 0, 0], [0.4, 0, 0, 0, 0, 0.2]),
+    )
+    found = {
+        guide: score("myopia", evidence, alpha=1.0, guide=guide)[0]
+        for guide in ("question", "reply", "both")
+    }
+    assert found["question"] == pytest.approx([0, 0, 0.25, 0, 0, 0.75])
+    assert found["reply"] == pytest.approx([0.6, 0, 0, 0.2, 0, 0.2])
+    assert found["both"] == pytest.approx([0.3, 0, 0.125, 0.1, 0, 0.475])
+    assert found["both"] == score("myopia", evidence, alpha=1.0)[0]
+
+
+@pytest.mark.parametrize(
+    ("guide", "text", "window"), [("question", True, 0), ("reply", False, 1), ("both", True, 1)]
+)
+def test_myopia_sees_no_rows_that_do_not_guide(guide: str, text: bool, window: int) -> None:
+    def needs(alpha: float) -> Needs:
+        return needs_of(Pruning(alpha=alpha, guide=guide))  # type: ignore[arg-type]
+
+    assert needs(0.5) == Needs(columns=True, text=text, window=window)
+    assert needs(1.0) == Needs(text=text, window=window)
+    assert needs(0.0) == Needs(columns=True)
 
 
 def test_myopia_head_wise_scales_every_head_by_itself() -> None:
     evidence = Evidence(0, 1, text=two_heads([0, 0, 0, 0, 0, 4], [0, 0, 6, 0, 0, 2]))
-    found = score("myopia", evidence, alpha=1.0, head_mode="wise")
+    found = score("myopia", evidence, alpha=1.0, head_mode="wise", guide="question")
     assert found == [[0, 0, 0, 0, 0, 1], [0, 0, 0.75, 0, 0, 0.25]]
 
 

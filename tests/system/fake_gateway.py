@@ -116,7 +116,7 @@ def done(body: dict[str, Any], answer: str) -> dict[str, Any]:
             "total_ms": 96,
         },
         "warnings": [],
-        "explain": explain_of(images, budget, pruning.get("gamma", 1.8))
+        "explain": explain_of(images, budget, pruning.get("gamma", 1))
         if body.get("explain")
         else None,
     }
@@ -219,9 +219,9 @@ def fake(script: Script) -> FastAPI:  # noqa: PLR0915 - one route after another
                 return
             text = word if at == 1 else f" {word}"
             yield f"event: token\nid: {at}\ndata: {json.dumps({'text': text})}\n\n"
-        told = done(body, script.answer)
-        told["cache"]["result"] = script.cache
-        ending = json.dumps(told)
+        answer = done(body, script.answer)
+        answer["cache"]["result"] = script.cache
+        ending = json.dumps(answer)
         yield f"event: done\nid: {len(words) + 1}\ndata: {ending}\n\n"
 
     return app

@@ -39,7 +39,7 @@ def test_knobs_and_the_folded_rest_change_the_request(
     tab.page.click("#reset")
     tab.page.click("#go")
     tab.done()
-    default = {"policy": "myopia", "budget": 0.2, "gamma": 1.8, "alpha": 0.5}
+    default = {"policy": "myopia", "budget": 0.2, "gamma": 1, "alpha": 0.5}
     assert script.asked[-1]["pruning"] == default
     assert "generation" not in script.asked[-1]
 
@@ -84,7 +84,7 @@ def test_two_settings_side_by_side(tab: Tab, script: Script, files: list[Path]) 
     assert "A holds 20 % and B 100 %" in tab.page.inner_text("#verdict")
     assert tab.page.locator(".view canvas").count() == 4
     assert tab.pixels(0) != tab.pixels(1)
-    tab.page.get_by_text("No subsidy").click()
+    tab.page.get_by_text("Other gamma").click()
     tab.page.click("#go")
     tab.done()
     assert sorted(body["pruning"]["gamma"] for body in script.asked[-2:]) == [1, 1.8]
@@ -161,6 +161,7 @@ def test_bars_show_the_share_of_attention_before_and_after_the_subsidy(
     tab: Tab, files: list[Path]
 ) -> None:
     tab.page.set_input_files("#files", files[:2])
+    tab.page.locator("#gamma-a").fill("1.8")
     tab.ask("which ?")
     tab.done()
     chart = tab.page.locator(".chart").first

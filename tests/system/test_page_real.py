@@ -106,7 +106,7 @@ def test_drop_choose_reorder_ask_and_see_the_answer_stream(
     written = [text for text in tab.page.evaluate("written") if text]
     assert len(written) > 1, "the answer came in one piece"
     assert all(longer.startswith(text) for text, longer in pairwise(written))
-    assert heard[0]["pruning"] == {"policy": "myopia", "budget": 0.2, "gamma": 1.8, "alpha": 0.5}
+    assert heard[0]["pruning"] == {"policy": "myopia", "budget": 0.2, "gamma": 1, "alpha": 0.5}
     parts = [("images", files[at].open("rb")) for at in (2, 0, 1)]
     params = json.dumps({"cache": "off"})
     told = httpx.post(
