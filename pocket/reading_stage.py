@@ -17,7 +17,7 @@ from pocket.model import Model
 from pocket.muon import Pair
 from pocket.reader import Layer, answer_logits, run_layers
 from pocket.runs import Clock, load_state, note, rate, save_state
-from pocket.scaffold import LOOKS, Scaffold, Weights
+from pocket.scaffold import EARLY_LAYER, LOOKS, Scaffold, Weights
 from pocket.sheets import IGNORE, Batch, collate
 from pocket.stories import Sheet, sample_sheet
 from pocket.team import Team
@@ -87,6 +87,7 @@ def losses(
     extra: dict[str, Tensor] = {}
     numbers: dict[str, float] = {}
     layer: Layer | None = None
+    early = batch.weighing()
     for depth, layer in enumerate(run_layers(model, batch)):
         if weights is None:
             continue
@@ -101,6 +102,10 @@ def losses(
         if depth in LOOKS and len(batch.pointer):
             loss = scaffold.pointer(layer, batch, depth)
             extra[f"pointer{depth}"] = weights.pointer * loss
+        if depth == EARLY_LAYER and len(early):
+            story, row = early.unbind(1)
+            said = answer_logits(model, layer.output[story, batch.prefix.shape[1] + row])
+            extra["early"] = weights.early * F.cross_entropy(said, batch.target[story, row])
     assert layer is not None
     scored = batch.target != IGNORE
     logits = answer_logits(model, layer.output[scored])

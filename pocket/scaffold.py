@@ -21,6 +21,7 @@ LOOKS: dict[int, tuple[tuple[int, int], ...]] = {
     2: ((AT, 1),),
     3: ((FIRST, 0), (SECOND, 1), (EACH, 2)),
 }
+EARLY_LAYER = 3  # whose output must already say what was counted or compared
 BIND_HEAD = 3
 NUMBERS = 16
 
@@ -34,6 +35,7 @@ class Weights:
     index: float = 0.3
     pointer: float = 0.3
     bind: float = 0.3
+    early: float = 0.3
 
 
 def _row_logits(layer: Layer, rows: Tensor, story: Tensor, head: Tensor, batch: Batch) -> Tensor:

@@ -16,6 +16,7 @@ from transformers import PreTrainedTokenizerFast
 from pocket.features import Pages
 from pocket.questions.story import Question
 from pocket.stories import Sheet
+from pocket.tiles import PER_TILE
 from pocket.tokenizer import build_tokenizer
 from pocket.words import NAMES, VOCABULARY
 
@@ -43,6 +44,7 @@ class Prefix:
     picture: list[int] = field(default_factory=list)  # -1 outside image tokens
     thing: list[int] = field(default_factory=list)  # -1 no object
     note: list[int] = field(default_factory=list)  # at the value of note i, else -1
+    base: list[bool] = field(default_factory=list)  # of the base tile, which shows all of a picture
     features: list[NDArray[np.float16]] = field(default_factory=list)
     newline: list[NDArray[np.bool_]] = field(default_factory=list)
 
@@ -53,6 +55,7 @@ class Prefix:
         self.picture += blank
         self.thing += blank
         self.note += blank
+        self.base += [False] * len(ids)
 
 
 def build_prefix(sheet: Sheet, pages: Pages) -> Prefix:
@@ -73,6 +76,7 @@ def build_prefix(sheet: Sheet, pages: Pages) -> Prefix:
         prefix.picture += [place] * len(thing)
         prefix.thing += thing.tolist()
         prefix.note += [-1] * len(thing)
+        prefix.base += [i < PER_TILE for i in range(len(thing))]
         prefix.features.append(features)
         prefix.newline.append(newline)
     return prefix
@@ -131,6 +135,11 @@ class Batch:
     pointer: Tensor  # (m, 3): story, row, mode of the look
     evidence: Tensor  # (m, P) bool: tokens of one evidence group
 
+    def weighing(self) -> Tensor:
+        """(story, reply row) of questions that count or compare, (n, 2)."""
+        rows = [(b, row) for b, row, q in self.replies if q.task in ("count", "change", "move")]
+        return torch.tensor(rows, dtype=torch.long).reshape(-1, 2)
+
 
 def bindings(story: int, prefix: Prefix, sheet: Sheet) -> list[tuple[int, int, int, int]]:
     """(story, value token, name token, name) of every note: the value must learn its name."""
@@ -161,7 +170,10 @@ def looks(question: Question, prefix: Prefix, reply: int) -> list[tuple[int, int
     for offset, groups in question.pointers:
         for i, group in enumerate(groups):
             mode = {"change": FIRST + i, "move": FIRST + i, "count": EACH}.get(question.task, AT)
-            found.append((reply + offset, mode, _evidence(prefix, group)))
+            at = _evidence(prefix, group)
+            if mode in (FIRST, SECOND):  # other tiles tell a place in the tile, not in the picture
+                at = [i for i in at if prefix.base[i]] or at
+            found.append((reply + offset, mode, at))
     if question.task == "count":
         found.append((reply, EACH, [0]))
     return [look for look in found if look[2]]

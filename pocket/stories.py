@@ -32,7 +32,7 @@ WEIGHTS = {
 }
 FLIP = {"left": "right", "right": "left", "up": "down", "down": "up"}
 HIGHEST_NUMBER = 12
-LINKED = 0.25  # share of stories that are to hold a change or a movement
+LINKED = 0.4  # share of stories that are to hold a change or a movement
 
 
 @dataclass(frozen=True, slots=True)
