@@ -18,6 +18,7 @@ from wire.records import (
     Ending,
     Finished,
     Joined,
+    Later,
     Missing,
     Place,
     Reaped,
@@ -95,12 +96,20 @@ def album_of(reuse: str, digests: Sequence[str]) -> str:
     return hashlib.sha256("".join(digests).encode()).hexdigest()[:32]
 
 
-def claim(worker_id: str, look: str, nonce: str, lease_seconds: float) -> Call[Claim | None]:
-    """Take the ask whose turn it is. `look` is the id the message carried, spent by this."""
+def claim(
+    worker_id: str, look: str, nonce: str, settings: WireSettings, *, leaving: bool
+) -> Call[Claim | Later | None]:
+    """Take the ask whose turn it is. `look` is the id the message carried, spent by a claim.
 
-    def read(reply: list[Any]) -> Claim | None:
+    `leaving`: asks may be left to idle workers that have read their pictures (`Later`).
+    """
+
+    def read(reply: list[Any]) -> Claim | Later | None:
         if not reply:
             return None
+        if reply[0] == "later":
+            _, ask_id, other, ms, first = reply
+            return Later(ask_id, other, max(0.0, float(ms) / 1000), bool(first))
         ask_id, asked, attempt, deadline, queue_ms, alone, events = reply
         return Claim(
             ask_id=ask_id,
@@ -112,7 +121,17 @@ def claim(worker_id: str, look: str, nonce: str, lease_seconds: float) -> Call[C
             streamed="".join(e.text for e in map(EVENT.validate_json, events) if e.kind == "token"),
         )
 
-    return Call("claim", (worker_id, look, nonce, _ms(lease_seconds), _json(EXPIRED)), read)
+    wait = settings.prefill_wait_seconds
+    args: tuple[str | int | float, ...] = (
+        worker_id,
+        look,
+        nonce,
+        _ms(settings.lease_seconds),
+        _json(EXPIRED),
+        _ms(wait) if leaving else 0,
+        settings.prefill_overtakes if wait else 0,
+    )
+    return Call("claim", args, read)
 
 
 def start(ask_id: str, attempt: int) -> Call[bool]:

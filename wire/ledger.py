@@ -15,6 +15,7 @@ from wire.records import (
     Counters,
     Ending,
     Finished,
+    Later,
     Reaped,
     Record,
     Released,
@@ -52,8 +53,19 @@ class Ledger:
         `look` is the id of the message that arrived; it is spent, whichever ask is handed out.
         Repeat with the same `nonce` after `StoreUnavailable` to get the same claim.
         """
-        lease = self._settings.lease_seconds
-        return self._store.run(calls.claim(worker_id, look, nonce or uuid.uuid4().hex, lease))
+        claim = self.claim_or_leave(worker_id, look, nonce, leaving=False)
+        assert not isinstance(claim, Later)
+        return claim
+
+    def claim_or_leave(
+        self, worker_id: str, look: str, nonce: str | None = None, *, leaving: bool = True
+    ) -> Claim | Later | None:
+        """As `claim`, but an ask may be left to an idle worker that has read its pictures.
+
+        After `Later` the message is not spent: whoever got it claims again, and no ask is lost.
+        """
+        nonce = nonce or uuid.uuid4().hex
+        return self._store.run(calls.claim(worker_id, look, nonce, self._settings, leaving=leaving))
 
     def start(self, ask_id: str, attempt: int) -> bool:
         """Say that an ask claimed as `alone` now runs; False: it is no longer ours."""

@@ -7,6 +7,7 @@ sends again what vanished. Nothing here knows what an ask says or what a worker 
 import asyncio
 from typing import Any, Literal
 
+import kombu.entity
 from celery import Celery
 from kombu.exceptions import KombuError, OperationalError
 
@@ -18,14 +19,31 @@ TASK = "myopia.look"
 Role = Literal["gateway", "worker"]
 
 
-def celery_app(settings: WireSettings, role: Role, concurrency: int = 1) -> Celery:
-    """Make the Celery app of one process; opens no connection."""
+def celery_app(
+    settings: WireSettings, role: Role, concurrency: int = 1, worker_id: str | None = None
+) -> Celery:
+    """Make the Celery app of one process; opens no connection.
+
+    A worker with an id also listens to a queue of its own, in which others `call` it.
+    """
     app = Celery("myopia", amqp=broker.PROTOCOL, set_as_current=role == "worker")
     app.conf.update(_common(settings))
     app.conf.update(_transport(settings, role))
     if role == "worker":
         app.conf.update(_working(concurrency))
+        if worker_id is not None:
+            app.amqp.queues.add(_own_queue(settings, worker_id))
     return app
+
+
+def _own_queue(settings: WireSettings, worker_id: str) -> kombu.entity.Queue:
+    """A queue that the default exchange reaches by name; RabbitMQ forgets it after a minute."""
+    name = settings.calls_prefix + worker_id
+    kind = {"x-queue-type": "classic"}
+    everywhere = kombu.entity.Exchange("")  # type: ignore[no-untyped-call]
+    return kombu.entity.Queue(  # type: ignore[no-untyped-call]
+        name, everywhere, name, queue_arguments=kind, expires=60
+    )
 
 
 def _common(settings: WireSettings) -> dict[str, Any]:
@@ -118,6 +136,7 @@ class Queue:
 
     def __init__(self, settings: WireSettings, app: Celery | None = None) -> None:
         self._app = app or celery_app(settings, "gateway")
+        self._calls_prefix = settings.calls_prefix
 
     def send(self, ask_id: str) -> None:
         """Tell some worker to look; `StoreUnavailable` within a second without a broker.
@@ -126,6 +145,14 @@ class Queue:
         """
         try:
             self._app.send_task(TASK, args=(ask_id,))
+        except (OperationalError, KombuError, OSError) as error:
+            raise StoreUnavailable("The broker does not answer") from error
+
+    def call(self, worker_id: str, ask_id: str) -> None:
+        """Tell one worker to look; nothing comes of it when that worker is gone."""
+        own = self._calls_prefix + worker_id
+        try:
+            self._app.send_task(TASK, args=(ask_id,), exchange="", routing_key=own)
         except (OperationalError, KombuError, OSError) as error:
             raise StoreUnavailable("The broker does not answer") from error
 

@@ -128,6 +128,19 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Later:
+    """No claim yet: what waits is left to an idle worker that has read its pictures.
+
+    Call that worker if this is the `first` to be told, and claim again after `seconds`.
+    """
+
+    ask_id: str
+    worker_id: str
+    seconds: float
+    first: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Reaped:
     """What one reaping did; each id of `resend` must be sent to the queue again."""
 

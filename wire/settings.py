@@ -68,6 +68,17 @@ class WireSettings(BaseSettings):
         1, ge=0.2, le=60, description="A message younger than this is never thought lost."
     )
 
+    prefill_wait_seconds: float = Field(
+        0.05,
+        ge=0,
+        le=0.15,
+        description="How long an ask is left to the idle worker that has read its pictures; 0: any "
+        "worker takes the oldest.",
+    )
+    prefill_overtakes: int = Field(
+        8, ge=0, le=64, description="Asks of the same key that may be taken up before an older one."
+    )
+
     record_ttl_seconds: int = Field(3600, ge=60, description="How long an ended ask is kept.")
     dead_ttl_seconds: int = Field(7 * 86400, ge=60)
     picture_ttl_seconds: int = Field(3600, ge=60, description="Since a picture was last named.")
@@ -117,6 +128,11 @@ class WireSettings(BaseSettings):
         if (secret is None) != (told.data.get("s3_access_key") is None):
             raise ValueError("MYOPIA_S3_ACCESS_KEY and MYOPIA_S3_SECRET_KEY go together")
         return secret
+
+    @property
+    def calls_prefix(self) -> str:
+        """Begins the name of a worker's own queue, in which others call it; its id follows."""
+        return f"{self.queue_name}."
 
     @property
     def picture_keys(self) -> str:

@@ -90,9 +90,10 @@ class Fleet:
         return dict(takers[0].facts) if takers else {}
 
 
-def _beat(card: Card, ttl_seconds: float) -> Call[bool]:
-    args = (card.worker_id, round(ttl_seconds * 1000), card.model_dump_json())
-    return Call("beat", args, bool)
+def _beat(card: Card, ttl_seconds: float, calls: str) -> Call[bool]:
+    slots = card.capacity if card.takes_asks else 0
+    ttl = round(ttl_seconds * 1000)
+    return Call("beat", (card.worker_id, ttl, card.model_dump_json(), slots, calls), bool)
 
 
 def _live() -> Call[Fleet]:
@@ -111,11 +112,13 @@ class Heartbeat:
 
     def beat(self, card: Card) -> None:
         """Show the card for another `heartbeat_ttl_seconds`."""
-        self._store.run(_beat(card, self._store.settings.heartbeat_ttl_seconds))
+        settings = self._store.settings
+        self._store.run(_beat(card, settings.heartbeat_ttl_seconds, settings.calls_prefix))
 
     def leave(self, worker_id: str) -> None:
         """Take the card away at once."""
-        self._store.run(Call("leave", (worker_id,), bool))
+        calls = self._store.settings.calls_prefix
+        self._store.run(Call("leave", (worker_id, calls), bool))
 
     def live(self) -> Fleet:
         """All live workers."""

@@ -116,7 +116,8 @@ class Worker:
     def __init__(
         self, settings: WorkerSettings, wire: WireSettings, store: Store, opened: Opened
     ) -> None:
-        self.app: Celery = celery_app(wire, "worker", settings.concurrency)
+        worker_id = new_worker_id()
+        self.app: Celery = celery_app(wire, "worker", settings.concurrency, worker_id)
         ledger, self.tally = Ledger(store), Tally()
         self.runner = Runner(opened.engine, self._on_fatal)
         self.leases = Leases(store, ledger, self.runner.cancel, self.runner.drop)
@@ -136,7 +137,7 @@ class Worker:
             stopping=lambda: self.drain.has_begun,
         )
         self.identity = Identity(
-            worker_id=new_worker_id(),
+            worker_id=worker_id,
             model=opened.model,
             revision=opened.revision,
             facts=opened.facts,

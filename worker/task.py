@@ -13,7 +13,7 @@ from celery import Celery
 
 from wire.errors import StoreUnavailable
 from wire.queue import TASK
-from wire.records import Claim
+from wire.records import Claim, Later
 from worker.drain import Drain
 from worker.errand import RETRY_SECONDS, Errand, Tools
 from worker.fatal import brief
@@ -59,17 +59,42 @@ class Look:
             self._tools.leases.let_go(claim.ask_id, claim.attempt)
 
     def _claim(self, look: str) -> Claim | None:
+        """Claim; what is left to another worker first is taken if that one does not come."""
+        ledger, nonce = self._tools.ledger, uuid.uuid4().hex
+        for leaving in (True, True, False):
+            claim = self._patiently(
+                look,
+                lambda leaving=leaving: ledger.claim_or_leave(  # type: ignore[misc]
+                    self._worker_id, look, nonce, leaving=leaving
+                ),
+            )
+            if not isinstance(claim, Later):
+                return claim
+            if claim.first:
+                self._call(claim)
+            time.sleep(claim.seconds)
+        return None
+
+    def _patiently(
+        self, look: str, claim: Callable[[], Claim | Later | None]
+    ) -> Claim | Later | None:
         """Claim; a reply that was lost is asked for again, and gets the same claim."""
-        nonce = uuid.uuid4().hex
         give_up_at = time.monotonic() + self._tools.patience_seconds
         while True:
             try:
-                return self._tools.ledger.claim(self._worker_id, look, nonce)
+                return claim()
             except StoreUnavailable as error:
                 if time.monotonic() > give_up_at:
                     log.error("claim given up", ask_id=look, cause=str(error))
                     return None
                 time.sleep(RETRY_SECONDS)
+
+    def _call(self, later: Later) -> None:
+        """Tell the worker that has read an ask's pictures; if that fails, we take it soon."""
+        try:
+            self._tools.queue.call(later.worker_id, later.ask_id)
+        except StoreUnavailable:
+            log.debug("worker not called", worker_id=later.worker_id)
 
     def _work(self, claim: Claim) -> None:
         self._hold(claim)

@@ -16,6 +16,8 @@
 --   all / ended     zset    every id -> order; every ended id -> when its record goes (ms)
 --   dead            zset    dead ids -> when they died (ms)
 --   count           hash    totals
+--   workers         zset    live workers            -> until when (ms)
+--   slots / busy    hash    worker -> asks it takes at once (0: none now); -> asks it has
 --   flight:<key>    string  id of the ask that answers this key now
 --   claim:<nonce>   string  id handed out to this nonce
 --   picture:<sha>   string  bytes
@@ -110,12 +112,20 @@ local function unwait(id, tenant)
   end
 end
 
+local function stop_running(id)
+  redis.call('ZREM', ns .. 'running', id)
+  local owner = field(id, 'owner')
+  if owner and redis.call('HINCRBY', ns .. 'busy', owner, -1) <= 0 then
+    redis.call('HDEL', ns .. 'busy', owner)
+  end
+end
+
 -- The only way into a final state: sets, counters, the one ending, and times to live, at once.
 local function end_ask(id, state, event)
   local ask = ns .. 'ask:' .. id
   local row = redis.call('HMGET', ask, 'state', 'tenant', 'flight')
   local tenant, flight = row[2], row[3]
-  if row[1] == 'queued' then unwait(id, tenant) else redis.call('ZREM', ns .. 'running', id) end
+  if row[1] == 'queued' then unwait(id, tenant) else stop_running(id) end
   redis.call('HSET', ask, 'state', state, 'ended', now)
   count(state)
   if redis.call('HINCRBY', ns .. 'tenants', tenant, -1) <= 0 then
@@ -155,7 +165,7 @@ local function requeue(id, dead_event, cancelled_event)
     end_ask(id, 'dead', dead_event)
     return 'dead'
   end
-  redis.call('ZREM', ns .. 'running', id)
+  stop_running(id)
   redis.call('HDEL', ask, 'owner')
   enqueue(id, row[1], row[2], row[3])
   return 'queued'
