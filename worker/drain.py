@@ -1,6 +1,7 @@
 """Stopping without losing anything: what fits in the grace is finished, the rest given back.
 
 SIGTERM begins it; a second one ends the grace at once. Celery stops taking messages by itself.
+What will not fit goes at once, so that another worker has the time that is left for it.
 """
 
 import threading
@@ -29,17 +30,25 @@ class Drain:
         return self._begun.is_set()
 
     def begin(self) -> None:
-        """Claim no more; after the grace, let go of whatever still runs. Again: hurry."""
+        """Claim no more; let go of what will not end within the grace. Again: hurry."""
         if self._begun.is_set():
             self._hurry.set()
             return
         self._begun.set()
         log.info("draining", running=len(self._leases.held), grace_seconds=self._grace)
-        threading.Thread(target=self._release_after_grace, name="drain", daemon=True).start()
+        threading.Thread(target=self._release, name="drain", daemon=True).start()
 
-    def _release_after_grace(self) -> None:
-        self._hurry.wait(self._grace)
-        while True:  # again and again: an ask may be on its way from its claim to the runner
+    def _release(self) -> None:
+        """Look again and again: forecasts change, and an ask may be on its way to the runner."""
+        end = time.monotonic() + self._grace
+        while True:
+            left = 0.0 if self._hurry.is_set() else end - time.monotonic()
             for ask_id, _ in self._leases.held:
-                self._runner.drop(ask_id)
-            time.sleep(AGAIN_SECONDS)
+                needs = self._runner.seconds_left(ask_id)
+                if left <= 0 or (needs is not None and needs > left):
+                    self._runner.drop(ask_id)
+                    log.debug("let go", ask_id=ask_id, needs_seconds=needs, left_seconds=left)
+            if left > 0:
+                self._hurry.wait(AGAIN_SECONDS)
+            else:
+                time.sleep(AGAIN_SECONDS)

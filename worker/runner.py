@@ -18,6 +18,7 @@ from myopia.errors import MyopiaError
 from myopia.params import Request
 from myopia.report import Output
 from worker.fatal import brief, is_fatal, ruins_device
+from worker.forecast import Forecast
 
 log = structlog.get_logger()
 IDLE_SECONDS = 0.5
@@ -59,13 +60,16 @@ News = Output | Broke | LetGo
 
 
 class Outbox:
-    """Where the news of one ask waits for its thread."""
+    """Where the news of one ask waits for its thread; `made` counts the tokens among them."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_tokens: int) -> None:
         self._news: queue.SimpleQueue[News] = queue.SimpleQueue()
+        self.most_tokens, self.made = most_tokens, 0
 
     def put(self, news: News) -> None:
         """Add; never blocks."""
+        if isinstance(news, Output):
+            self.made += len(news.tokens)
         self._news.put(news)
 
     def get(self, timeout_seconds: float | None = None) -> News | None:
@@ -107,6 +111,7 @@ class Runner:
         self._outboxes: dict[str, Outbox] = {}
         # Cancelled for good, but not yet gone from the engine: a new attempt has to wait.
         self._leaving: dict[str, list[_Add]] = {}
+        self._forecast = Forecast()
         self._failures = 0
         self._ticked_at = time.monotonic()
         self._broken: str | None = None
@@ -130,7 +135,7 @@ class Runner:
 
     def submit(self, request: Request) -> Outbox:
         """Give the engine an ask; all its news comes to the returned outbox."""
-        outbox = Outbox()
+        outbox = Outbox(request.sampling.max_tokens)
         with self._door:  # so that no ask slips in behind the last look at the inbox
             if self._broken is None:
                 self._inbox.put(_Add(request, outbox))
@@ -146,21 +151,39 @@ class Runner:
         """Forget an ask before the next step; its news ends with `LetGo`."""
         self._inbox.put(_Drop(ask_id))
 
+    def seconds_left(self, ask_id: str) -> float | None:
+        """How long an ask will probably still take; None for one that is not here (yet)."""
+        outbox = self._outboxes.get(ask_id)
+        if outbox is None:
+            return None
+        return self._forecast.seconds_left(outbox.made, outbox.most_tokens)
+
     def _run(self) -> None:
         while self._running:
             self._ticked_at = time.monotonic()
             self._obey()
             if not self._running or not self._engine.has_work:
                 continue
+            began = time.monotonic()
             try:
                 outputs = self._engine.step()
             except Exception as error:
                 self._broke(error)
                 continue
             self._failures = 0
+            self._note(outputs, time.monotonic() - began)
             for output in outputs:
                 self._deliver(output)
         self._let_go_of_all()
+
+    def _note(self, outputs: list[Output], seconds: float) -> None:
+        if any(output.tokens for output in outputs):
+            self._forecast.stepped(seconds)
+        for output in outputs:
+            if output.finished is not None and output.finished.reason != "cancelled":
+                timings = output.finished.timings
+                prefill = max(0.0, timings.first_token_ms - timings.queue_ms) / 1000
+                self._forecast.finished(output.finished.usage.completion_tokens, prefill)
 
     def _obey(self) -> None:
         """Do what was asked; wait for it only when the engine has nothing to do."""

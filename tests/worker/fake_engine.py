@@ -114,8 +114,13 @@ class FakeEngine:
         row.made += 1
         row.first_at = row.first_at or time.monotonic()
         if row.made < len(row.words):
-            return Output(ask_id, text=text)
-        return Output(ask_id, text=text, finished=self._finished(row, "stop", answer + text))
+            return Output(ask_id, text=text, tokens=(row.made,))
+        return Output(
+            ask_id,
+            text=text,
+            tokens=(row.made,),
+            finished=self._finished(row, "stop", answer + text),
+        )
 
     def _finished(self, row: Row, reason: str, answer: str) -> Finished:
         took = (time.monotonic() - row.added_at) * 1000

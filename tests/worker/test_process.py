@@ -14,8 +14,10 @@ from wire.queue import Queue
 from wire.store import Store
 
 
-def put(ledger: Ledger, queue: Queue, question: str, timeout_seconds: float = 60) -> Ask:
-    ask = make_ask(question, timeout_seconds)
+def put(
+    ledger: Ledger, queue: Queue, question: str, timeout_seconds: float = 60, most: int = 1000
+) -> Ask:
+    ask = make_ask(question, timeout_seconds, generation={"max_tokens": most})
     ledger.submit(ask)
     queue.send(ask.ask_id)
     return ask
@@ -190,7 +192,7 @@ def test_drain_finishes_what_fits_and_gives_back_the_rest(
     ledger: Ledger, store: Store, queue: Queue, start_worker: StartWorker
 ) -> None:
     worker = start_worker(FAKE_STEP_MS=20, MYOPIA_GRACE_SECONDS=1.5, MYOPIA_LEASE_SECONDS=60)
-    short = [put(ledger, queue, f"short {n} steps=40") for n in range(4)]
+    short = [put(ledger, queue, f"short {n} steps=40", most=40) for n in range(4)]
     long = [put(ledger, queue, f"long {n} steps=200") for n in range(4)]
     wait_for(lambda: ledger.counters().running == 8)
     began = time.monotonic()
@@ -209,6 +211,29 @@ def test_drain_finishes_what_fits_and_gives_back_the_rest(
         record = ledger.get(ask.ask_id)
         assert record is not None
         assert (record.attempt, record.deaths) == (2, 0)
+
+
+def test_what_will_not_fit_goes_at_once_and_ends_elsewhere(
+    ledger: Ledger, store: Store, queue: Queue, start_worker: StartWorker
+) -> None:
+    """The grace is long; nobody waits for it with an ask that cannot end within it."""
+    leaving = start_worker(FAKE_STEP_MS=100, MYOPIA_GRACE_SECONDS=15, MYOPIA_LEASE_SECONDS=60)
+    short = [put(ledger, queue, f"short {n} steps=40", most=40) for n in range(2)]
+    long = [put(ledger, queue, f"long {n} steps=300") for n in range(2)]
+    wait_for(lambda: all(store.text.xlen(f"myopia:events:{ask.ask_id}") for ask in long))
+    began = time.monotonic()
+    leaving.send(signal.SIGTERM)
+    wait_for(lambda: {state(ledger, ask) for ask in long} == {"queued"}, 10)
+    assert {state(ledger, ask) for ask in short} == {"running"}
+    start_worker(FAKE_STEP_MS=1)
+    assert leaving.wait() == 0
+    assert time.monotonic() - began < 12, "it waited for its grace to end"
+    assert {state(ledger, ask) for ask in short} == {"done"}
+    wait_for(lambda: has_ended(ledger, *long))
+    for ask in long:
+        done = ending(store, ask)
+        assert isinstance(done, Done)
+        assert done.answer == expected_answer(f"long {long.index(ask)} steps=300")
 
 
 def test_a_second_sigterm_gives_everything_back_at_once(
