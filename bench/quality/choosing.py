@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from bench.intervals import paired_interval
 from bench.quality import grid
@@ -18,6 +18,7 @@ from bench.quality.lines import Line
 from bench.quality.measuring import Plan
 from bench.quality.offered import offered_datasets
 from bench.quality.plots import slug
+from bench.quality.protocols import Protocol
 from bench.quality.runs import crew
 from bench.quality.summary import informative
 from bench.tables import table
@@ -28,10 +29,12 @@ from pocket import weights_folder
 CHOOSING_SEED, VERIFYING_SEED = 11, 12
 # The first token after prefill comes from the whole cache, so `served` weighs as what it is: a
 # third of the mark that few questions can move.
-PROTOCOLS = ("served", "question", "blind")
+PROTOCOLS: tuple[Protocol, ...] = ("served", "question", "blind")
+Guide = Literal["question", "reply", "both"]
+BinMode = Literal["mass", "off"]
 ALPHAS = (0.3, 0.5, 0.8)
-GUIDES = ("question", "reply", "both")
-FORMS = (
+GUIDES: tuple[Guide, ...] = ("question", "reply", "both")
+FORMS: tuple[tuple[str, float, BinMode], ...] = (
     ("index", 1.8, "mass"),
     ("quota", 1.0, "mass"),
     ("quota", 1.8, "mass"),

@@ -121,8 +121,10 @@ def bins(protocols: Json) -> str:
     labels = [f"{base}, bins {mode}" for base in ("myopia", "sums") for mode in _MODES]
     body = []
     for protocol in ("question", "blind"):
-        rows = protocols.get(protocol)
-        for label in (*labels, "random") if rows else ():
+        if protocol not in protocols:
+            continue
+        rows = protocols[protocol]
+        for label in (*labels, "random"):
             cells = [rows["overall"].get(f"{label}@{b:g}") for b in LOW]
             if any(cells):
                 body.append([f"{protocol}: {label}", *(_with_loss(cell) for cell in cells)])
