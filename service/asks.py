@@ -20,7 +20,7 @@ from service.problems import Problem, from_failed
 from service.progress import Waiting, progress_of
 from service.schema import AskPage, AskState, AskSummary, ProblemBody, answer_of
 from wire.mailbox import FROM_START
-from wire.messages import Failed
+from wire.messages import Done, Failed, Token
 from wire.records import OPEN, Record, State
 
 LONGEST_WAIT_SECONDS = 60.0
@@ -144,10 +144,15 @@ async def follow_ask(
     record: TheRecord,
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> Response:
-    """Follow an ask's events from the start, or after `Last-Event-ID`."""
+    """Follow an ask's events from the start, or after `Last-Event-ID`; 204 after the last one."""
     named = events.resumed_from(last_event_id)
     after = named[1] if named and named[0] in (None, record.ask_id) else FROM_START
     told = _told(desk, record.ask_id, after)
+    if after != FROM_START and record.state not in OPEN:
+        first = await anext(told, None)
+        if first is None:  # a browser's EventSource would come back for ever
+            return Response(status_code=204)
+        told = _resumed(first, told)
     place = f"{record.ask_id}/{after}"
     return events.respond(told, place, desk.settings.ping_seconds, Waiting(desk), {})
 
@@ -156,3 +161,10 @@ async def _told(desk: Desk, ask_id: str, after: str) -> Events:
     async with aclosing(desk.mailbox.events(ask_id, after)) as coming:
         async for place, event in coming:
             yield f"{ask_id}/{place}", event
+
+
+async def _resumed(first: tuple[str, Token | Done | Failed], rest: Events) -> Events:
+    yield first
+    async with aclosing(rest) as coming:
+        async for named in coming:
+            yield named

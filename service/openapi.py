@@ -196,6 +196,7 @@ UPLOAD_DOCUMENT: dict[str, Any] = {
 EVENTS_DOCUMENT: dict[str, Any] = {
     "responses": {
         200: {"description": "The events.", "content": {"text/event-stream": EVENT_STREAM}},
+        204: {"description": "`Last-Event-ID` was the last one: reconnect no more."},
         **problem_responses(401, 403, 404, 422, 503),
     }
 }

@@ -119,8 +119,11 @@ def test_events_are_replayed_from_anywhere(http: httpx.Client, responder: Respon
     assert again == whole
     for number, (_, name, _) in enumerate(whole):
         headers = {"last-event-id": name}
-        rest = list(parse(http.get(f"{place}/events", headers=headers).iter_lines()))
-        assert rest == whole[number + 1 :]
+        reply = http.get(f"{place}/events", headers=headers)
+        assert list(parse(reply.iter_lines())) == whole[number + 1 :]
+        # After the last one a browser must not come back for ever.
+        assert reply.status_code == (204 if number == len(whole) - 1 else 200)
+        assert number < len(whole) - 1 or reply.content == b""
 
 
 def test_watcher_that_leaves_does_not_cancel(http: httpx.Client, responder: Responder) -> None:
