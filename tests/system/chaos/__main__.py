@@ -56,7 +56,8 @@ def line(outcome: Outcome) -> str:
     verdict = "skipped" if outcome.skipped else ("pass" if outcome.passed else "FAIL")
     said = ", ".join(f"{name} {value}" for name, value in outcome.figures.items())
     notes = "; ".join([outcome.skipped, *outcome.notes]).strip("; ")
-    return f"| {outcome.name} | {outcome.wanted} | {said} | {verdict} | {notes} |"
+    run = f"{outcome.seconds:.0f} s, load {outcome.load:g}"
+    return f"| {outcome.name} | {outcome.wanted} | {said} | {verdict} | {notes} | {run} |"
 
 
 def main() -> int:
@@ -81,7 +82,9 @@ def main() -> int:
                 words = traceback.format_exc()
                 print(words, file=sys.stderr)
                 outcomes.append(Outcome(name, "", False, {}, notes=[repr(error)[:300]]))
-            print(f"{line(outcomes[-1])}  ({time.monotonic() - began:.0f} s)", flush=True)
+            outcomes[-1].seconds = round(time.monotonic() - began, 1)
+            outcomes[-1].load = round(os.getloadavg()[0], 1)
+            print(line(outcomes[-1]), flush=True)
     said.out.parent.mkdir(parents=True, exist_ok=True)
     report = {
         "machine": machine(),
@@ -90,7 +93,7 @@ def main() -> int:
         "rows": [asdict(outcome) for outcome in outcomes],
     }
     said.out.write_text(json.dumps(report, indent=2) + "\n")
-    head = "| fault | wanted | measured | verdict | notes |\n|---|---|---|---|---|\n"
+    head = "| fault | wanted | measured | verdict | notes | run |\n|---|---|---|---|---|---|\n"
     said.out.with_suffix(".md").write_text(head + "\n".join(map(line, outcomes)) + "\n")
     return int(any(not o.passed and not o.skipped for o in outcomes))
 

@@ -21,7 +21,10 @@ class Measure:
 
 @dataclass
 class Outcome:
-    """One row of the report. `wanted` says in words what the figures must be."""
+    """One row of the report. `wanted` says in words what the figures must be.
+
+    `seconds` is how long it played, `load` the machine's load average over that time.
+    """
 
     name: str
     wanted: str
@@ -29,3 +32,5 @@ class Outcome:
     figures: dict[str, float | int | str]
     skipped: str = ""
     notes: list[str] = field(default_factory=list)
+    seconds: float = 0
+    load: float = 0

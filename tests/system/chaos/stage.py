@@ -103,6 +103,7 @@ class Stage:
             Gateway(self.redis, plan, folder, plan.lease_seconds) for _ in range(plan.gateways)
         ]
         self.kills = 0
+        self.start_seconds = 0.0
         self.self_deaths: list[int] = []
         self._doomed: set[int] = set()
         self._watching = True
@@ -126,9 +127,11 @@ class Stage:
         return self.plan.workers * self.plan.concurrency
 
     def start(self) -> None:
+        began = time.monotonic()
         for process in (*self.workers, *self.gateways):
             process.start()
         wait_for(lambda: len(self.live_workers()) == len(self.workers), 90, "workers")
+        self.start_seconds = time.monotonic() - began
         for gateway in self.gateways:
             wait_for(lambda one=gateway: one.is_ready() or not one.is_alive, 60, "a gateway")
             assert gateway.is_alive, gateway.log.read_text()[-2000:]
