@@ -1,6 +1,8 @@
 """A real Chromium for tests of the page: opens it, feeds it pictures, keeps its complaints."""
 
+import json
 import random
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +14,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
-PHONE = {
+PHONE: dict[str, Any] = {
     "viewport": {"width": 390, "height": 844},
     "device_scale_factor": 2,
     "is_mobile": True,
@@ -136,6 +138,29 @@ def pictures(folder: Path, count: int, size: tuple[int, int] = (96, 64)) -> list
         image.save(path)
         made.append(path)
     return made
+
+
+def sent_by(tab: Tab) -> list[dict[str, Any]]:
+    """Params of every ask from now on, as they go over the wire."""
+    heard: list[dict[str, Any]] = []
+
+    def hear(request: Any) -> None:
+        if request.method == "POST" and request.url.endswith("/v1/ask"):
+            body = request.post_data_buffer.decode(errors="replace")
+            found = re.search(r'name="params"\r\n\r\n(.*?)\r\n--', body, re.DOTALL)
+            heard.append(json.loads(found[1] if found else body))
+
+    tab.page.on("request", hear)
+    return heard
+
+
+def figure(tab: Tab, name: str) -> str:
+    return str(tab.page.inner_text(f"[data-figure='{name}'] dd")).replace("\n", " ")
+
+
+def kept_share(tab: Tab, card: int = 0) -> float:
+    text = tab.page.locator(".memory p > b").nth(card).inner_text()
+    return float(text.removesuffix(" %")) / 100
 
 
 def finding(browser_page: Any) -> list[str]:

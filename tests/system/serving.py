@@ -27,6 +27,13 @@ class Served:
 
     def children(self, room: str) -> list[int]:
         """Process ids of this launch's `python -m room`."""
+        return [pid for pid, words in self._started() if room.encode() in words[1:]]
+
+    def stores(self) -> list[int]:
+        """Process ids of the Redis that this launch started."""
+        return [pid for pid, words in self._started() if b"redis" in words[0]]
+
+    def _started(self) -> list[tuple[int, list[bytes]]]:
         found = []
         for entry in Path("/proc").iterdir():
             if not entry.name.isdigit():
@@ -36,8 +43,8 @@ class Served:
                 parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
             except (OSError, IndexError, ValueError):
                 continue
-            if parent == self.process.pid and room.encode() in command[1:]:
-                found.append(int(entry.name))
+            if parent == self.process.pid:
+                found.append((int(entry.name), command))
         return found
 
 

@@ -15,7 +15,19 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.system.browsing import DROP, REFUSED, Tab, finding, opened, pictures, visit, window
+from tests.system.browsing import (
+    DROP,
+    REFUSED,
+    Tab,
+    figure,
+    finding,
+    kept_share,
+    opened,
+    pictures,
+    sent_by,
+    visit,
+    window,
+)
 from tests.system.serving import Served, serving, wait_until
 
 QUESTION = "Which image shows a red circle?"
@@ -52,20 +64,6 @@ def files(tmp_path: Path) -> list[Path]:
     return pictures(tmp_path, 3)
 
 
-def sent_by(tab: Tab) -> list[dict[str, Any]]:
-    """Params of every ask from now on, as they go over the wire."""
-    heard: list[dict[str, Any]] = []
-
-    def hear(request: Any) -> None:
-        if request.method == "POST" and request.url.endswith("/v1/ask"):
-            body = request.post_data_buffer.decode(errors="replace")
-            found = re.search(r'name="params"\r\n\r\n(.*?)\r\n--', body, re.DOTALL)
-            heard.append(json.loads(found[1] if found else body))
-
-    tab.page.on("request", hear)
-    return heard
-
-
 def choose(tab: Tab, files: list[Path]) -> None:
     with tab.page.expect_file_chooser() as chooser:
         tab.page.click("#drop")
@@ -78,15 +76,6 @@ def uncached(tab: Tab, **generation: int) -> None:
     tab.page.select_option("#rest-top-cache", "off")
     for name, value in generation.items():
         tab.page.fill(f"#rest-generation-{name}", str(value))
-
-
-def figure(tab: Tab, name: str) -> str:
-    return str(tab.page.inner_text(f"[data-figure='{name}'] dd")).replace("\n", " ")
-
-
-def kept_share(tab: Tab, card: int = 0) -> float:
-    text = tab.page.locator(".memory p > b").nth(card).inner_text()
-    return float(text.removesuffix(" %")) / 100
 
 
 def test_drop_choose_reorder_ask_and_see_the_answer_stream(
@@ -167,18 +156,33 @@ def test_what_was_kept_follows_budget_layers_and_policy(tab: Tab, files: list[Pa
     assert tab.page.inner_text(".layers output") != "All layers"
 
 
-def test_two_settings_side_by_side(tab: Tab, files: list[Path]) -> None:
+@pytest.mark.parametrize("other", ["Full cache", "Other gamma"])
+def test_two_settings_side_by_side(tab: Tab, files: list[Path], other: str) -> None:
     choose(tab, files)
-    tab.page.get_by_text("Full cache").click()
+    heard = sent_by(tab)
+    tab.page.get_by_text(other).click()
     tab.ask(QUESTION)
     tab.done()
+    a, b = sorted((body["pruning"] for body in heard), key=lambda pruning: pruning["budget"])
+    if other == "Full cache":
+        assert (a["budget"], b["budget"], b["policy"]) == (0.2, 1, "full")
+        assert kept_share(tab, 0) < kept_share(tab, 1) == 1
+    else:
+        assert sorted((a["gamma"], b["gamma"])) == [1, 1.8]
     same = tab.words(0).strip() == tab.words(1).strip()
     assert tab.page.inner_text("#verdict strong") == (
         "Same answer" if same else "Different answers"
     )
-    assert kept_share(tab, 0) < kept_share(tab, 1) == 1
     tab.page.wait_for_selector("#kept:not([hidden])")
+    assert tab.page.locator(".view canvas").count() == 2 * len(files)
     assert tab.pixels(0) != tab.pixels(1)
+    for chart in tab.page.locator(".chart").all():
+        before, after = (
+            chart.locator(kind).evaluate_all("all => all.map((bar) => bar.offsetHeight)")
+            for kind in (".before", ".after")
+        )
+        assert len(before) == len(after) == len(files)
+        assert max(before + after) > 0
 
 
 def test_a_copied_link_asks_the_same_again(
@@ -245,7 +249,7 @@ def test_a_stopped_worker_is_shown_and_cancel_and_recovery_work(
         tab.page.fill("#rest-top-timeout_seconds", "60")
         before = cancelled(served)
         tab.page.click("#go")
-        tab.page.get_by_text("In line").wait_for()
+        tab.page.get_by_text("Next in line").wait_for()
         tab.page.click("#stop")
         tab.done()
         assert tab.page.inner_text(".phase") == "Cancelled"
@@ -264,11 +268,7 @@ def test_a_stopped_store_is_shown(tab: Tab, served: Served, files: list[Path]) -
     tab.expected = REFUSED
     choose(tab, files)
     tab.stored(len(files))
-    stores = [
-        int(entry.name)
-        for entry in Path("/proc").iterdir()
-        if entry.name.isdigit() and is_store_of(served, entry)
-    ]
+    stores = served.stores()
     assert len(stores) == 1
     os.kill(stores[0], signal.SIGSTOP)
     try:
@@ -280,15 +280,6 @@ def test_a_stopped_store_is_shown(tab: Tab, served: Served, files: list[Path]) -
     finally:
         os.kill(stores[0], signal.SIGCONT)
     tab.page.get_by_text("Ready", exact=True).wait_for(timeout=30_000)
-
-
-def is_store_of(served: Served, entry: Path) -> bool:
-    """Whether this process is the Redis that the launcher started."""
-    try:
-        parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
-        return parent == served.process.pid and b"redis" in (entry / "cmdline").read_bytes()
-    except (OSError, IndexError, ValueError):
-        return False
 
 
 def cancelled(served: Served) -> float:
