@@ -14,9 +14,9 @@ from myopia import budget
 from myopia.layout import Layout
 from myopia.lru import ByteLru
 from myopia.params import Pruning
-from myopia.prefill import Workspace
 from myopia.probe import Captions, by_length
 from myopia.pruning import Survivors
+from myopia.workspace import Space
 
 # Captions written together: eight rows of weights over a 10,000-token prefix take 150 MB at 7B.
 MOST_TOGETHER = 8
@@ -43,7 +43,7 @@ class SmallSets:
         named = f"{prefix} {budget.image_quota(layout, pruning)}"
         return hashlib.sha256(named.encode()).hexdigest()
 
-    def resume(self, key: str, space: Workspace) -> SmallSet | None:
+    def resume(self, key: str, space: Space) -> SmallSet | None:
         """Copy a kept set to the front of the workspace; None if it is not kept."""
         found = self.store.get(key)
         if found is not None:
@@ -60,7 +60,7 @@ class SmallSets:
 class Compression:
     """The work of pruning one image set, a few captions at a time."""
 
-    def __init__(self, space: Workspace, layout: Layout, tails: Sequence[Sequence[int]]) -> None:
+    def __init__(self, space: Space, layout: Layout, tails: Sequence[Sequence[int]]) -> None:
         self.space = space
         self.layout = layout
         self._tails = tails
@@ -114,14 +114,14 @@ def kept_positions(scores: torch.Tensor, layout: Layout, pruning: Pruning) -> to
     return alive.nonzero()[:, 1].view(scores.shape[0], -1)
 
 
-def put_in_front(small: SmallSet, space: Workspace) -> None:
+def put_in_front(small: SmallSet, space: Space) -> None:
     """Write a pruned set into the first slots of the workspace."""
     kept = small.keys.shape[2]
     space.keys[:, :, :kept] = small.keys.to(space.keys.device)
     space.values[:, :, :kept] = small.values.to(space.values.device)
 
 
-def survivors_of(space: Workspace, small: SmallSet, length: int, prefix: int) -> list[Survivors]:
+def survivors_of(space: Space, small: SmallSet, length: int, prefix: int) -> list[Survivors]:
     """What a row holds that was read behind a pruned set: the set and all of its own text."""
     kept, tail = small.keys.shape[2], length - prefix
     after = torch.arange(prefix, length)

@@ -18,7 +18,7 @@ from myopia.intake import cells_of, row_of
 from myopia.loading import Checkpoint
 from myopia.params import Request
 from myopia.prefixes import Prefixes
-from myopia.reading import Reader, logits_are_sound
+from myopia.reading import Reader
 from myopia.report import Output
 from myopia.row import Row
 from myopia.scheduler import Scheduler, Waiting
@@ -62,7 +62,7 @@ class Engine:
             piece_tokens=self.config.piece_tokens,
         )
         self._waiting: dict[str, Row] = {}
-        self._reading: Row | None = None
+        self._reading: list[Row] = []
         self._running: dict[str, Row] = {}
         self._batch: Batch | None = None
         self._cancelled: set[str] = set()
@@ -81,7 +81,7 @@ class Engine:
             raise ValueError(f"{request.ask_id} is already here")
         try:
             row = row_of(self.checkpoint, request)
-            cells = cells_of(self.checkpoint, row)
+            cells = row.cells = cells_of(self.checkpoint, row)
             if not self.scheduler.can_ever_hold(cells):
                 raise OutOfMemory(
                     f"this ask needs {cells * self.slots.cell_bytes} bytes of KV cache after "
@@ -119,7 +119,7 @@ class Engine:
         )
         return EngineStats(
             waiting=len(self._waiting),
-            reading=int(self._reading is not None),
+            reading=len(self._reading),
             running=len(self._running),
             cells=self.slots.extents.cells,
             free_cells=self.slots.extents.free,
@@ -135,13 +135,12 @@ class Engine:
         )
 
     def _knows(self, ask_id: str) -> bool:
-        reading = self._reading is not None and self._reading.ask_id == ask_id
+        reading = any(row.ask_id == ask_id for row in self._reading)
         ended = any(output.ask_id == ask_id for output in self._ready)
         return reading or ended or ask_id in self._waiting or ask_id in self._running
 
     def _rows(self) -> list[Row]:
-        reading = [self._reading] if self._reading is not None else []
-        return [*self._waiting.values(), *reading, *self._running.values()]
+        return [*self._waiting.values(), *self._reading, *self._running.values()]
 
     def _sweep(self, outputs: list[Output]) -> None:
         """End what was cancelled, or has outlived its deadline, wherever it is."""
@@ -161,8 +160,9 @@ class Engine:
         """Let go of a row and all that it holds."""
         self._waiting.pop(row.ask_id, None)
         self.scheduler.drop(row.ask_id)
-        if self._reading is row:
-            self._reading = None
+        if row in self._reading:
+            self._reading.remove(row)
+            self.reader.leave(row)
         if self._running.pop(row.ask_id, None) is not None:
             self._batch = None
         if row.place is not None:
@@ -174,49 +174,64 @@ class Engine:
         self._forget(row)
 
     def _read(self, outputs: list[Output]) -> None:
-        """Read prompts until the gap that running rows may be made to wait is used up."""
-        until = time.perf_counter() + self.config.gap_seconds
-        while self._reading is not None or self._admit():
-            row = self._reading
-            assert row is not None
-            try:
-                goes_on = self._advance(row, outputs)
-            except ROW_FAULTS as error:
-                self._fail(row, error, outputs)
-                goes_on = True
-            if not goes_on or time.perf_counter() >= until:
+        """Read prompts until the gap that running rows may be made to wait is used up.
+
+        Last pieces wait for each other until then: they are short, dear one by one, and nobody
+        hears of a first token before the step is over.
+        """
+        until, late = time.perf_counter() + self.config.gap_seconds, False
+        while not late:
+            self._admit()
+            unread = [one for one in self._reading if one.survivors is None and not one.fault]
+            opened = [row for row in unread if self.reader.opens(row)]
+            if opened:
+                self.reader.advance(opened)
+                late = time.perf_counter() >= until
+                unread = [row for row in unread if not row.fault and not self.reader.opens(row)]
+            if late or not opened:
+                self.reader.finish(unread)
+            self._settle(outputs)
+            late |= not unread and not opened
+
+    def _admit(self) -> None:
+        """Begin reading asks in their order, as long as cells for their answers are free."""
+        while (ask_id := self.scheduler.first) is not None:
+            row = self._waiting[ask_id]
+            promised = sum(other.cells for other in self._reading)
+            rows = len(self._running) + len(self._reading)
+            free = self.slots.extents.free - promised
+            if not self.reader.has_room(row) or not self.scheduler.admit(
+                rows=rows, free_cells=free
+            ):
                 return
-
-    def _admit(self) -> bool:
-        """Begin reading the first ask that waits, if its cells are free."""
-        ask_id = self.scheduler.admit(rows=len(self._running), free_cells=self.slots.extents.free)
-        if ask_id is None:
-            return False
-        self._reading = row = self._waiting.pop(ask_id)
-        row.timings.queue_ms = (time.perf_counter() - row.added) * 1e3
-        return True
-
-    def _advance(self, row: Row, outputs: list[Output]) -> bool:
-        """One piece of work on the row being read; False where it must wait for slots."""
-        if not row.begun:
+            del self._waiting[ask_id]
+            self._reading.append(row)
+            row.timings.queue_ms = (time.perf_counter() - row.added) * 1e3
             self.reader.begin(row)
-        if row.survivors is None and not self.reader.advance(row):
-            return True
-        assert row.survivors is not None
-        assert row.first_logits is not None
-        if row.place is None:
-            row.place = self.slots.place(row.survivors, row.most_tokens)
-        if row.place is None:
-            if not self._running:
-                raise OutOfMemory("this ask's kept tokens do not fit into the KV cache")
-            return False
-        self._batch = None
+
+    def _settle(self, outputs: list[Output]) -> None:
+        """Let rows that were read run, as far as there are slots; end those that went wrong."""
+        for row in list(self._reading):
+            if row.fault is not None:
+                self._fail(row, row.fault, outputs)
+            elif row.survivors is not None:
+                row.place = self.slots.place(row.survivors, row.most_tokens)
+                if row.place is not None:
+                    self._begin_answer(row, outputs)
+                elif not self._running:
+                    error = OutOfMemory("this ask's kept tokens do not fit into the KV cache")
+                    self._fail(row, error, outputs)
+
+    def _begin_answer(self, row: Row, outputs: list[Output]) -> None:
+        """From reading to running, with the first token."""
         logits = row.first_logits
+        assert logits is not None
+        self._batch = None
         row.let_go()
-        self._reading = None
+        self._reading.remove(row)
+        self.reader.leave(row)
         self._running[row.ask_id] = row
-        self._take(_News(row, logits, None, logits_are_sound(logits[None])[0]), outputs)
-        return True
+        self._take(_News(row, logits, None, _sound(logits[None])[0]), outputs)
 
     def _take(self, news: "_News", outputs: list[Output]) -> None:
         """Give a row its next token; let it go where that was its last, or cannot be."""
@@ -260,7 +275,7 @@ class Engine:
         logits = self._batch.step(
             [row.tokens[-1] for row in ordered], [row.position for row in ordered]
         ).float()
-        sound, likeliest = logits_are_sound(logits), logits.argmax(-1).tolist()
+        sound, likeliest = _sound(logits), logits.argmax(-1).tolist()
         return [
             _News(row, logits[at], likeliest[at] if row.greedy else None, sound[at])
             for at, row in enumerate(ordered)
@@ -275,3 +290,9 @@ class _News:
     logits: torch.Tensor
     token: int | None
     sound: bool
+
+
+def _sound(logits: torch.Tensor) -> list[bool]:
+    """For each row of `(B, V)`, whether no logit is NaN."""
+    sound: list[bool] = (~logits.isnan().any(-1)).tolist()
+    return sound

@@ -1,10 +1,11 @@
-"""Reads one prompt in bounded pieces, and shows every layer's queries and keys to an observer.
+"""Reads pieces of prompts, and shows every layer's queries and keys to each prompt's observer.
 
-The whole prompt's keys and values exist only here and only until its row is pruned.
-Nothing here knows policies, budgets or other rows.
+Pieces of several prompts go through the model's products together and through attention apart.
+Nothing here knows policies, budgets or why pieces end where they end.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
@@ -12,45 +13,40 @@ from torch.nn.functional import scaled_dot_product_attention
 from myopia.loading import Checkpoint
 from myopia.observer import Observer
 from myopia.prompt import Prompt
+from myopia.workspace import Space
 
 FeaturesOf = Callable[[int], torch.Tensor]
 
 
-class Workspace:
-    """Keys and values `(L, H, S, D)` of the one prompt that is being read; grows, never shrinks."""
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Positions [start, stop) of one prompt, and what must be known to read them.
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        self.checkpoint = checkpoint
-        self.capacity = 0
-        self.keys = torch.empty(0)
-        self.values = torch.empty(0)
+    Everything before must be in `space`, but for `dropped` tokens that were pruned from it: slots
+    are so much less than positions. `features_of(k)` gives picture k's rows.
+    """
 
-    def reserve(self, tokens: int) -> None:
-        """Make room for a prompt; what was in it is lost."""
-        if tokens <= self.capacity:
-            return
-        one = self.checkpoint
-        shape = (one.layers, one.key_heads, tokens, one.head_dim)
-        self.keys, self.values = torch.empty(0), torch.empty(0)  # let go before taking more
-        self.keys = torch.empty(shape, dtype=one.dtype, device=one.device)
-        self.values = torch.empty(shape, dtype=one.dtype, device=one.device)
-        self.capacity = tokens
+    space: Space
+    prompt: Prompt
+    start: int
+    stop: int
+    features_of: FeaturesOf
+    observer: Observer | None = None
+    dropped: int = 0
 
-    def layers(self, length: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        """Keys and values `(H, S, D)` of every layer, S = `length`, as views."""
-        return [
-            (self.keys[layer, :, :length], self.values[layer, :, :length])
-            for layer in range(self.checkpoint.layers)
-        ]
+    @property
+    def tokens(self) -> int:
+        """How many are read."""
+        return self.stop - self.start
 
 
-class _Piece:
+class _Attention:
     """The attention call of one piece: stores, observes, attends causally."""
 
-    def __init__(self, space: Workspace, observer: Observer | None, start: int) -> None:
-        self.space = space
-        self.observer = observer
-        self.start = start
+    def __init__(self, piece: Piece) -> None:
+        self.space = piece.space
+        self.observer = piece.observer
+        self.start = piece.start - piece.dropped
         self._mask: torch.Tensor | None = None
 
     def __call__(
@@ -90,31 +86,53 @@ class _Piece:
         return self._mask
 
 
-def read_piece(
-    space: Workspace,
-    prompt: Prompt,
-    bounds: tuple[int, int],
-    features_of: FeaturesOf,
-    observer: Observer | None,
-    dropped: int = 0,
-) -> torch.Tensor:
-    """Run the language model over positions `bounds` of a prompt; hidden states `(T, hidden)`.
+class _Apart:
+    """The attention call of several pieces that lie one behind another: each sees itself alone."""
 
-    Everything before must be in `space`, but for `dropped` tokens that were pruned from it: slots
-    are so much less than positions. `features_of(k)` gives picture k's rows.
+    def __init__(self, pieces: Sequence[Piece]) -> None:
+        self._calls = [_Attention(piece) for piece in pieces]
+        self._sizes = [piece.tokens for piece in pieces]
+
+    def __call__(
+        self,
+        module: torch.nn.Module,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        mask: torch.Tensor | None,
+        scaling: float,
+    ) -> torch.Tensor:
+        attended, start = [], 0
+        for call, size in zip(self._calls, self._sizes, strict=True):
+            own = slice(start, start := start + size)
+            parts = query[:, :, own], key[:, :, own], value[:, :, own]
+            attended.append(call(module, *parts, mask, scaling))
+        return attended[0] if len(attended) == 1 else torch.cat(attended, dim=1)
+
+
+def read_pieces(checkpoint: Checkpoint, pieces: Sequence[Piece]) -> list[torch.Tensor]:
+    """Run the language model over pieces of several prompts; hidden states `(T, hidden)` of each.
+
+    Products run over all of them together, attention over each alone.
     """
-    checkpoint, (start, stop) = space.checkpoint, bounds
+    embedded = torch.cat([_embedded(checkpoint, piece) for piece in pieces])
     device = checkpoint.device
-    ids = torch.tensor(prompt.ids[start:stop], device=device)
-    embedded = checkpoint.model.get_input_embeddings()(ids)
+    spans = [torch.arange(piece.start, piece.stop, device=device) for piece in pieces]
+    hidden = checkpoint.text_model(embedded[None], torch.cat(spans)[None], _Apart(pieces))
+    return list(hidden[0].split([piece.tokens for piece in pieces]))  # type: ignore[no-untyped-call]
+
+
+def _embedded(checkpoint: Checkpoint, piece: Piece) -> torch.Tensor:
+    """Word vectors of a piece, and its pictures' features where they belong: `(T, hidden)`."""
+    prompt, start, stop = piece.prompt, piece.start, piece.stop
+    ids = torch.tensor(prompt.ids[start:stop], device=checkpoint.device)
+    embedded: torch.Tensor = checkpoint.model.get_input_embeddings()(ids)
     for number in pictures_between(prompt, start, stop):
         span = prompt.layout.spans[number]
         first, last = max(span.start, start), min(span.stop, stop)
-        rows = features_of(number)[first - span.start : last - span.start]
-        embedded[first - start : last - start] = rows.to(device, embedded.dtype)
-    positions = torch.arange(start, stop, device=device)[None]
-    piece = _Piece(space, observer, start - dropped)
-    return checkpoint.text_model(embedded[None], positions, piece)[0]
+        rows = piece.features_of(number)[first - span.start : last - span.start]
+        embedded[first - start : last - start] = rows.to(embedded.device, embedded.dtype)
+    return embedded
 
 
 def pictures_between(prompt: Prompt, start: int, stop: int) -> Sequence[int]:

@@ -15,8 +15,8 @@ import torch
 from myopia.lru import ByteLru
 from myopia.observer import Observer, Snapshot, can_resume
 from myopia.params import Pruning
-from myopia.prefill import Workspace
 from myopia.prompt import Prompt
+from myopia.workspace import Space
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Prefixes:
         self.store: ByteLru[str, Prefix] = ByteLru(limit_bytes)
 
     def resume(
-        self, key: str, space: Workspace, prompt: Prompt, pruning: Pruning, explain: bool
+        self, key: str, space: Space, prompt: Prompt, pruning: Pruning, explain: bool
     ) -> Observer | None:
         """Copy a kept prefix into the workspace; the observer that goes on, None if not kept."""
         found = self.store.get(key)
@@ -55,7 +55,7 @@ class Prefixes:
             found.snapshot, prompt.layout, pruning, layers=layers, explain=explain
         )
 
-    def keep(self, key: str, space: Workspace, prompt: Prompt, observer: Observer) -> None:
+    def keep(self, key: str, space: Space, prompt: Prompt, observer: Observer) -> None:
         """Keep what the workspace holds of a prefix that has just been read."""
         size = 2 * space.keys[:, :, : prompt.prefix].numel() * space.keys.element_size()
         if size > self.store.limit_bytes:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 
 from myopia.layout import Layout
-from myopia.prefill import Workspace
+from myopia.workspace import Space
 
 # Eight tokens name a drawn picture's objects; longer captions were not measured.
 CAPTION_TOKENS = 8
@@ -19,7 +19,7 @@ CAPTION_TOKENS = 8
 class Captions:
     """Descriptions of several pictures, written together over one shared prefix."""
 
-    def __init__(self, space: Workspace, layout: Layout) -> None:
+    def __init__(self, space: Space, layout: Layout) -> None:
         self.space = space
         self.prefix = layout.spans[-1].stop
         checkpoint = space.checkpoint

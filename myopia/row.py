@@ -19,6 +19,7 @@ from myopia.report import CacheUse, Finished, FinishReason, Output, Timings, Tok
 from myopia.sampling import Sampler, likeliest
 from myopia.slots import Place
 from myopia.streaming import TextStream
+from myopia.workspace import Space
 
 Reuse = Literal["none", "exact", "compressed"]
 
@@ -44,9 +45,12 @@ class Row:
     cache: CacheUse = field(default_factory=CacheUse)
     timings: Timings = field(default_factory=Timings)
     warnings: list[str] = field(default_factory=list)
+    cells: int = 0  # what it will hold once it answers, as far as can be said before
     # While its prompt is read:
-    begun: bool = False
     read: int = 0
+    space: Space | None = None
+    alone: bool = False  # read beside others it went wrong, or they did
+    fault: Exception | None = None
     probes: list[tuple[int, ...]] = field(default_factory=list)
     compression: Compression | None = None
     small: SmallSet | None = None

@@ -30,6 +30,11 @@ class Scheduler:
     def __contains__(self, ask_id: str) -> bool:
         return ask_id in self._queue
 
+    @property
+    def first(self) -> str | None:
+        """Who is next."""
+        return next(iter(self._queue), None)
+
     def can_ever_hold(self, cells: int) -> bool:
         """Whether an ask of that size fits into empty slots."""
         return cells <= self.cells

@@ -18,7 +18,9 @@ class EngineConfig:
 
     `kv_bytes`: keys and values of all running rows (None: 512 MiB on a CPU, half of the free
     memory on a GPU). `gap_seconds`: how long running rows may wait while prompts are read; one
-    piece of `piece_tokens` tokens, or one picture, may exceed it.
+    piece of `piece_tokens` tokens (or eight pictures), and the last pieces of the prompts that
+    are then at their ends, may exceed it. Prompts that are together no longer than four such
+    pieces are read at the same time, and short pieces in one call.
     """
 
     most_rows: int = 32

@@ -4,7 +4,7 @@ Held back: bytes that are not yet a whole character, what may be the beginning o
 and white space at both ends. The pieces joined are the answer. Nothing here knows the model.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 UNFINISHED = "�"
@@ -15,7 +15,7 @@ class TextStream:
 
     def __init__(self, tokenizer: Any, stop: Sequence[str] = ()) -> None:  # noqa: ANN401
         self.stopped = False
-        self._tokenizer = tokenizer
+        self._decode = decoder_of(tokenizer)
         self._stop = tuple(stop)
         self._ids: list[int] = []
         # Decoding restarts at `_from`, a token before what was already shown up to `_shown`:
@@ -74,6 +74,14 @@ class TextStream:
         )
         return max(lengths, default=0)
 
-    def _decode(self, ids: list[int]) -> str:
-        text: str = self._tokenizer.decode(ids, skip_special_tokens=True)
-        return text
+
+def decoder_of(tokenizer: Any) -> Callable[[list[int]], str]:  # noqa: ANN401
+    """The function from tokens to text, special tokens left out.
+
+    transformers' own walks over its arguments in Python, 9 us for a token of which 3 are decoding:
+    a twentieth of a small model's step. Where it adds nothing it is gone around.
+    """
+    if getattr(tokenizer, "is_fast", False) and not tokenizer.clean_up_tokenization_spaces:
+        fast = tokenizer.backend_tokenizer
+        return lambda ids: str(fast.decode(ids, skip_special_tokens=True))
+    return lambda ids: str(tokenizer.decode(ids, skip_special_tokens=True))

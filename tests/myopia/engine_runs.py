@@ -36,4 +36,5 @@ def run(engine: Engine, *requests: Request) -> dict[str, tuple[list[int], Finish
                 ended[output.ask_id] = output.finished
                 assert texts[output.ask_id] == output.finished.answer
     assert engine.slots.extents.held == {}
+    assert engine.reader.workspace.held == 0
     return {ask_id: (tokens[ask_id], ended[ask_id]) for ask_id in tokens}

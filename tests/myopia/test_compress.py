@@ -14,8 +14,9 @@ from myopia.engine import Engine
 from myopia.layout import Layout, Span
 from myopia.loading import Checkpoint, load
 from myopia.params import Pruning, Request, Sampling
-from myopia.prefill import Workspace, read_piece
+from myopia.prefill import Piece, read_pieces
 from myopia.probe import CAPTION_TOKENS, Captions, by_length
+from myopia.workspace import Space
 from tests.myopia.engine_runs import CONFIG, asking, picture, run
 from tests.myopia.tiny import VICUNA_TEMPLATE
 
@@ -42,19 +43,19 @@ def question(ask_id: str, text: str, **fields: Any) -> Request:
     return asking(ask_id, *parts, text, **{**settings, **fields})
 
 
-def read_prefix(checkpoint: Checkpoint, engine: Engine) -> tuple[Workspace, Any]:
+def read_prefix(checkpoint: Checkpoint, engine: Engine) -> tuple[Space, Any]:
     """A workspace that holds the prefix of `question`, and its row."""
     engine.add(question("ask_row", "what colour"))
     row = engine._waiting["ask_row"]
     features = engine.vision.look(row.pictures, row.prompt.tiles)
-    space = Workspace(checkpoint)
-    space.reserve(row.prompt.layout.length)
-    read_piece(space, row.prompt, (0, row.prompt.prefix), features.__getitem__, None)
+    space = Space.new(checkpoint, row.prompt.layout.length)
+    whole = Piece(space, row.prompt, 0, row.prompt.prefix, features.__getitem__)
+    read_pieces(checkpoint, [whole])
     return space, row
 
 
 @torch.inference_mode()
-def brute_scores(checkpoint: Checkpoint, space: Workspace, row: Any, tail: Any) -> torch.Tensor:
+def brute_scores(checkpoint: Checkpoint, space: Space, row: Any, tail: Any) -> torch.Tensor:
     """One caption's scores by whole forwards with every attention matrix at hand."""
     prefix, images = row.prompt.prefix, row.prompt.layout.image_positions()
     ids, sums, rows = list(tail), 0.0, 0

@@ -32,6 +32,7 @@ def endings(engine: Engine) -> dict[str, Output]:
             if output.ends:
                 ended[output.ask_id] = output
     assert engine.slots.extents.held == {}
+    assert engine.reader.workspace.held == 0
     return ended
 
 
@@ -311,7 +312,7 @@ def test_running_rows_are_not_starved(checkpoint: Checkpoint) -> None:
         engine.step()
     engine.add(asking("ask_big", *(picture(k) for k in range(16)), "x", tiles="base"))
     steps = 0
-    while engine._reading is not None or engine._waiting:
+    while engine._reading or engine._waiting:
         outputs = engine.step()
         steps += 1
         assert [output.ask_id for output in outputs if output.tokens].count("ask_run") == 1

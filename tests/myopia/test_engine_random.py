@@ -116,6 +116,7 @@ def test_no_slot_stays_and_every_ask_ends_once(
         step()
     assert sorted(ended) == sorted(added)
     assert engine.slots.extents.held == {}
+    assert engine.reader.workspace.held == 0
     assert engine.slots.places == {}
     assert (engine.stats().waiting, engine.stats().reading, engine.stats().running) == (0, 0, 0)
 
