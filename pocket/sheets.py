@@ -14,9 +14,9 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from pocket.features import Pages
-from pocket.questions.story import Question
+from pocket.questions.story import Question, Story
 from pocket.stories import Sheet
-from pocket.tiles import PER_TILE
+from pocket.tiles import PER_TILE, center_token
 from pocket.tokenizer import build_tokenizer
 from pocket.words import NAMES, VOCABULARY
 
@@ -44,6 +44,7 @@ class Prefix:
     picture: list[int] = field(default_factory=list)  # -1 outside image tokens
     thing: list[int] = field(default_factory=list)  # -1 no object
     note: list[int] = field(default_factory=list)  # at the value of note i, else -1
+    start: list[int] = field(default_factory=list)  # first image token of each picture
     base: list[bool] = field(default_factory=list)  # of the base tile, which shows all of a picture
     features: list[NDArray[np.float16]] = field(default_factory=list)
     newline: list[NDArray[np.bool_]] = field(default_factory=list)
@@ -71,6 +72,7 @@ def build_prefix(sheet: Sheet, pages: Pages) -> Prefix:
         if place == len(sheet.pictures):
             break
         prefix.add((WORD["image"], WORD[story.number(place)]))
+        prefix.start.append(len(prefix.ids))
         features, thing, newline = pages.tokens(sheet.pictures[place])
         prefix.ids += [WORD["<image>"]] * len(thing)
         prefix.picture += [place] * len(thing)
@@ -164,19 +166,29 @@ def _evidence(prefix: Prefix, group: tuple[tuple[int, int], ...]) -> list[int]:
     return at
 
 
-def looks(question: Question, prefix: Prefix, reply: int) -> list[tuple[int, int, list[int]]]:
+def looks(
+    question: Question, story: Story, prefix: Prefix, reply: int
+) -> list[tuple[int, int, list[int]]]:
     """(row, mode, prefix tokens) of each group of evidence; counting adds the prompt's start."""
     found = []
     for offset, groups in question.pointers:
         for i, group in enumerate(groups):
-            mode = {"change": FIRST + i, "move": FIRST + i, "count": EACH}.get(question.task, AT)
             at = _evidence(prefix, group)
-            if mode in (FIRST, SECOND):  # other tiles tell a place in the tile, not in the picture
+            mode = {"change": FIRST + i, "move": FIRST + i, "count": EACH}.get(question.task, AT)
+            if mode == EACH:  # one token for each thing, or large things would count more
+                at = [_center(story, prefix, place) for place in group]
+            elif mode != AT:  # other tiles tell a place in the tile, not in the picture
                 at = [i for i in at if prefix.base[i]] or at
             found.append((reply + offset, mode, at))
     if question.task == "count":
         found.append((reply, EACH, [0]))
     return [look for look in found if look[2]]
+
+
+def _center(story: Story, prefix: Prefix, place: tuple[int, int]) -> int:
+    """The prefix token of the grid patch in the middle of a thing."""
+    scene, thing = story.scenes[place[0]], story.thing(place)
+    return prefix.start[place[0]] + center_token(scene.width, scene.height, thing.x, thing.y)
 
 
 def _pad(rows: list[list[int]], fill: int) -> Tensor:
@@ -211,7 +223,7 @@ def collate(sheets: list[tuple[Sheet, Pages]]) -> Batch:
             target[b] += [IGNORE] * reply + answer
             replies.append((b, base + reply, question))
             fetch += [(b, f.row, f.column, f.head) for f in fetches(question, said, reply, base)]
-            for row, mode, at in looks(question, prefixes[b], base + reply):
+            for row, mode, at in looks(question, sheet.story, prefixes[b], base + reply):
                 pointer.append((b, row, mode))
                 evidence.append(at)
     ids = _pad([p.ids for p in prefixes], WORD["<pad>"])

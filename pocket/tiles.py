@@ -97,3 +97,13 @@ def packing(width: int, height: int) -> NDArray[np.int64]:
             order.append(tile * PER_TILE + (row % SIDE) * SIDE + column % SIDE)
         order.append(-1)
     return np.array(order, np.int64)
+
+
+def center_token(width: int, height: int, x: float, y: float) -> int:
+    """Index, among a picture's image tokens, of the grid patch that holds the point (x, y)."""
+    plan = tiling(width, height)
+    column = int(plan.left + x * plan.inner_width) // PATCH - plan.first_column
+    row = int(plan.top + y * plan.inner_height) // PATCH - plan.first_row
+    column = min(max(column, 0), plan.columns - 1)
+    row = min(max(row, 0), plan.rows - 1)
+    return PER_TILE + row * (plan.columns + 1) + column

@@ -86,11 +86,17 @@ def test_counting_looks_at_every_picture_and_the_start() -> None:
             continue
         counted += 1
         prefix = build_prefix(Sheet(story, chosen, (question,)), pages)
-        found = looks(question, prefix, 4)
+        found = looks(question, story, prefix, 4)
         assert {(row, mode) for row, mode, _ in found} == {(4, EACH)}
         assert found[-1][2] == [0]
         shown = {prefix.picture[at[0]] for _, _, at in found[:-1]}
         assert str(len(shown)) == question.answer
+        centers = [i for _, _, at in found[:-1] for i in at]
+        things = [x for _, groups in question.pointers for group in groups for x in group]
+        hit = [
+            (prefix.picture[i], prefix.thing[i]) == x for i, x in zip(centers, things, strict=True)
+        ]
+        assert sum(hit) >= 0.8 * len(hit)  # the rest lie under another thing, or are tiny
 
 
 def test_every_loss_has_a_gradient() -> None:
