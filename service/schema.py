@@ -136,9 +136,11 @@ class AskSummary(Params):
 
 
 POSITION_HELP = (
-    "Place in line while `queued`: 1 is the very next that a worker claims. Keys take turns, so it "
-    "counts exactly the waiting asks, of this key and of others, that go first; an ask that comes "
-    "later may still go before it when its key has had fewer turns. null once it runs."
+    "Place in line while `queued`: 1 is the next whose turn it is. Keys take turns, so it counts "
+    "exactly the waiting asks, of this key and of others, whose turn comes before. An ask that "
+    "comes later may still go first when its key has had fewer turns, and a worker that has read "
+    "the pictures of an ask a little behind may take that one first, a few times at most. null "
+    "once it runs."
 )
 WAIT_HELP = (
     "About how long until a worker claims it, by the mean time of recent asks; null once it runs, "

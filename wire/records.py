@@ -71,10 +71,12 @@ Submitted = Accepted | Joined | Refused | Missing
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where in line a waiting ask stands: `position` 1 is the very next that a worker claims.
+    """Where in line a waiting ask stands: `position` 1 is the next whose turn it is.
 
-    Exact for the asks that wait now; an ask that comes later may still go first, when its tenant
-    has had fewer turns. The wait is by the moving mean, None where no worker takes asks.
+    Exact for the asks that wait now. Two things may put others before it: a tenant that comes
+    later and has had fewer turns, and pictures that a worker has read already, which pass it
+    `prefill_overtakes` times at most. The wait is by the moving mean, None where no worker takes
+    asks.
     """
 
     position: int

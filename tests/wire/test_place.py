@@ -12,9 +12,11 @@ from tests.redis_server import RedisServer
 from tests.wire.asks import make_ask, make_done
 from wire import calls
 from wire.ledger import Ledger
-from wire.records import Accepted, Place, Record, Room
+from wire.messages import ImagePart, Turn
+from wire.records import Accepted, Claim, Place, Record, Room
 from wire.settings import WireSettings
 from wire.store import Store
+from wire.workers import Card, Heartbeat
 
 SLOTS, SERVICE_SECONDS = 2, 3.0
 # Ties are broken by the tenant's bytes: capitals first, as no dictionary has it.
@@ -82,6 +84,23 @@ def test_what_the_door_promised_is_what_is_told_of_the_ask(ledger: Ledger, store
         place = look(store, ask.ask_id).place
         assert place is not None
         assert place.expected_wait_seconds == accepted.predicted_wait_seconds == would
+
+
+def test_pictures_that_one_worker_has_read_change_no_place_with_it_alone(
+    ledger: Ledger, store: Store
+) -> None:
+    Heartbeat(store).beat(Card(worker_id="w", model="m", revision="r", capacity=1, running=0))
+    asks = []
+    for digest in ("a" * 64, "b" * 64, "a" * 64):
+        store.raw.set(f"myopia:picture:{digest}", b"x", ex=600)
+        turn = Turn(role="user", parts=(ImagePart(digest=digest, index=0),))
+        asks.append(make_ask(turns=(turn,)))
+        assert isinstance(ledger.submit(asks[-1]), Accepted)
+    assert [position(store, ask.ask_id) for ask in asks] == [1, 2, 3]
+    for ask in asks:
+        claim = ledger.claim_or_leave("w", "?")
+        assert isinstance(claim, Claim)
+        assert claim.ask_id == ask.ask_id
 
 
 def test_only_waiting_asks_have_a_place(ledger: Ledger, store: Store) -> None:
