@@ -41,11 +41,19 @@ def album(number: int, size: int = 2) -> list[str]:
     return [hashlib.sha256(f"{number} {k}".encode()).hexdigest() for k in range(size)]
 
 
-def about(ledger: Ledger, store: Store, number: int, *, tenant: str = "", **fields: object) -> Ask:
-    """Submit an ask about an album of two pictures."""
+def about(
+    ledger: Ledger,
+    store: Store,
+    number: int,
+    *,
+    tenant: str = "",
+    data: bytes = b"x",
+    **fields: object,
+) -> Ask:
+    """Submit an ask about an album of two pictures, all with the same bytes."""
     digests = album(number)
     for digest in digests:
-        store.raw.set(f"myopia:picture:{digest}", b"x", ex=60)
+        store.raw.set(f"myopia:picture:{digest}", data, ex=60)
     images = [ImagePart(digest=digest, index=k) for k, digest in enumerate(digests)]
     turn = Turn(role="user", parts=(*images, TextPart(text="?")))
     ask = make_ask(turns=(turn,), **fields)
