@@ -10,7 +10,7 @@ EXTRAS := service,worker,s3,embedded,dev
 
 .DEFAULT_GOAL := help
 .PHONY: help install serve test test-slow lint format types check pocket pocket-card \
-        chaos load bench-quality bench-speed bench-scores constraints clean
+        chaos load bench-quality policy-table quality-check calibrate bench-speed bench-scores constraints clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,7 +57,16 @@ load: $(STAMP)  ## latency and throughput of the service round the engine
 	$(BIN)/python -m bench.load
 
 bench-quality: $(STAMP)  ## accuracy by policy and budget on drawn pictures (half an hour on 4 cores)
-	$(BIN)/python -m bench.quality --jobs 4
+	$(BIN)/python -m bench.quality --jobs 4 --minutes 28
+
+policy-table: $(STAMP)  ## README's table of policies alone (a quarter of an hour on 4 cores)
+	$(BIN)/python -m bench.quality --policies --jobs 4
+
+quality-check: $(STAMP)  ## fails where accuracy at .2 fell more than 2 points below the record
+	$(BIN)/python -m bench.quality --reduced --jobs 2 --check docs/quality/quality.json
+
+calibrate: $(STAMP)  ## measure which budget is enough, for asks with budget `auto`
+	$(BIN)/python -m bench.calibrate pocket/weights --jobs 4
 
 bench-speed: $(STAMP)  ## answers/s and decode steps against stock generate()
 	$(BIN)/python -m bench.speed

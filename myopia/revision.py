@@ -12,6 +12,8 @@ from pathlib import Path
 WHOLE_FILE_BYTES = 64 * 2**20
 BLOCK_BYTES = 64 * 2**10
 BLOCKS = 64
+# Lies beside the weights and is not read by the model: measuring it must not change its name.
+BESIDE = {"calibration.json"}
 KINDS = {".json", ".jinja", ".safetensors", ".bin", ".model", ".txt"}
 
 
@@ -19,7 +21,7 @@ def revision_of(folder: Path) -> str:
     """The first 16 hex digits of the SHA-256 over names and contents of what is loaded."""
     total = hashlib.sha256()
     for path in sorted(folder.iterdir(), key=lambda path: path.name):
-        if path.is_file() and path.suffix in KINDS:
+        if path.is_file() and path.suffix in KINDS and path.name not in BESIDE:
             total.update(path.name.encode() + b"\0" + _digest(path))
     return total.hexdigest()[:16]
 

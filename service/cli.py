@@ -41,13 +41,18 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("question")
     one.add_argument("--option", action="append", default=[], help="an answer to choose from")
     one.add_argument("--policy")
-    one.add_argument("--budget", type=float, help="fraction of the KV that is kept")
+    one.add_argument("--budget", type=budget, help="fraction of the KV that is kept, or auto")
     one.add_argument("--max-tokens", type=int)
     one.add_argument("--timeout", type=float, help="seconds")
     one.add_argument("--json", action="store_true", help="print the whole answer as JSON")
     one.add_argument("--url", default=os.environ.get("MYOPIA_URL", DEFAULT_URL))
     one.add_argument("--key", default=os.environ.get("MYOPIA_API_KEY"))
     return whole
+
+
+def budget(text: str) -> float | str:
+    """A number, or the word."""
+    return text if text == "auto" else float(text)
 
 
 def params_of(said: argparse.Namespace) -> dict[str, Any]:

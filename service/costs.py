@@ -60,14 +60,13 @@ class Costs(BaseModel):
         return max(self.pinpoints, key=worth)
 
     def kv_bytes(self, image_tokens: int, text_tokens: int, pruning: Pruning) -> int:
-        """Bytes of keys and values after pruning, bins included, over all layers."""
-        if pruning.policy == "full" or pruning.budget == 1:
-            kept = image_tokens
-        elif pruning.budget_scope == "total":
-            whole = math.ceil(pruning.budget * (image_tokens + text_tokens))
+        """Bytes of keys and values after pruning, over all layers; for `auto` the most."""
+        budget = 1.0 if pruning.budget == "auto" or pruning.policy == "full" else pruning.budget
+        if pruning.budget_scope == "total" and budget < 1:
+            whole = math.ceil(budget * (image_tokens + text_tokens))
             kept = min(image_tokens, max(0, whole - text_tokens))
         else:
-            kept = math.ceil(pruning.budget * image_tokens)
+            kept = math.ceil(budget * image_tokens)
         return (text_tokens + kept) * self.kv_bytes_per_token
 
 

@@ -72,7 +72,8 @@ def told(
     texts += [item for item in incoming.items if isinstance(item, str)]
     words = text_tokens(texts)
     pruning = params.pruning
-    budgets = sorted({*BUDGETS, pruning.budget}, reverse=True)
+    own = set() if pruning.budget == "auto" else {pruning.budget}
+    budgets = sorted({*BUDGETS, *own}, reverse=True)
     return Estimate(
         model=fleet.model,
         images=images,

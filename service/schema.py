@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from wire.messages import CacheUse, Done, Timings, Usage
+from wire.messages import BudgetChoice, CacheUse, Done, Timings, Usage
 from wire.pruning import Generation, Params, Pruning, Tiles
 
 OptionText = Annotated[str, Field(min_length=1, max_length=500)]
@@ -91,6 +91,9 @@ class Answer(Params):
         (), description="What may have made the answer worse, e.g. words the model does not know."
     )
     explain: dict[str, Any] | None = None
+    budget_choice: BudgetChoice | None = Field(
+        None, description="Which budget was taken where the ask said `auto`, and why."
+    )
 
 
 def answer_of(done: Done, ask_id: str) -> Answer:
@@ -105,6 +108,7 @@ def answer_of(done: Done, ask_id: str) -> Answer:
         timings=done.timings,
         warnings=done.warnings,
         explain=done.explain,
+        budget_choice=done.budget_choice,
     )
 
 

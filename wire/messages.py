@@ -71,6 +71,20 @@ class Usage(Params):
     budget_effective: float = 0
 
 
+class BudgetChoice(Params):
+    """Which budget was taken where the ask said `auto`, and why."""
+
+    budget: float
+    target_agreement: float
+    kind: str = Field(description="Kind of question that the calibration was read for.")
+    images: int = Field(description="Number of pictures that the calibration was read for.")
+    agreement: float | None = Field(
+        None, description="Share of calibrating questions with the whole cache's answer."
+    )
+    questions: int = Field(0, description="How many questions that share is of.")
+    why: str
+
+
 class CacheUse(Params):
     """What did not have to be computed again."""
 
@@ -126,6 +140,7 @@ class Done(Params):
     warnings: tuple[str, ...] = ()
     logprobs: tuple[TokenLogprob, ...] | None = None
     explain: dict[str, Any] | None = None
+    budget_choice: BudgetChoice | None = None
 
 
 class Failed(Params):

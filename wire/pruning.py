@@ -6,7 +6,16 @@ Nothing here knows how a policy scores or what a model can hold.
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetPydanticSchema,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
+from pydantic_core import core_schema
 
 PolicyName = Literal[
     "full",
@@ -27,6 +36,37 @@ Subsidy = Literal["index", "index_power", "exp", "token", "fitted", "visible", "
 Tiles = Literal["auto", "base", "max"]
 
 
+Share = Annotated[float, Field(gt=0, le=1)]
+TARGET_AGREEMENT = 0.95
+
+
+def _number_or_auto(
+    value: object, number: core_schema.ValidatorFunctionWrapHandler
+) -> float | Literal["auto"]:
+    if value == "auto":
+        return "auto"
+    read: float = number(value)
+    return read
+
+
+# Read as a number but for the one word, and not as a union: its errors would name the branch, and
+# the schema's bounds would be a step further down than readers of forms look for them.
+_BOUNDS = {"exclusiveMinimum": 0, "maximum": 1}
+Budget = Annotated[
+    float | Literal["auto"],
+    GetPydanticSchema(
+        lambda _source, _handler: core_schema.no_info_wrap_validator_function(
+            _number_or_auto,
+            core_schema.float_schema(gt=0, le=1, allow_inf_nan=False),
+            serialization=core_schema.plain_serializer_function_ser_schema(lambda value: value),
+        )
+    ),
+    WithJsonSchema(
+        {"anyOf": [{"type": "number", **_BOUNDS}, {"type": "string", "const": "auto"}], **_BOUNDS}
+    ),
+]
+
+
 class Params(BaseModel):
     """A frozen message that refuses unknown fields, NaN and infinities."""
 
@@ -37,8 +77,14 @@ class Pruning(Params):
     """How one ask's KV cache is pruned after prefill; every field may differ per ask."""
 
     policy: PolicyName = Field("myopia", description="Method that scores the image tokens.")
-    budget: float = Field(
-        0.2, gt=0, le=1, description="Fraction of the KV that is kept, (0, 1]; 1 prunes nothing."
+    budget: Budget = Field(
+        0.2,
+        description="Fraction of the KV that is kept, (0, 1]; 1 prunes nothing. `auto` takes the "
+        "smallest that the model's calibration shows to be enough for `target_agreement`.",
+    )
+    target_agreement: Share = Field(
+        TARGET_AGREEMENT,
+        description="With budget `auto`: how often the answer must be the whole cache's.",
     )
     budget_scope: Literal["visual", "total"] = Field(
         "visual",
@@ -94,6 +140,13 @@ class Pruning(Params):
     merge: Literal["pivotal", "averaged", "weighted"] = Field(
         "pivotal", description="`look-m` only: how evicted tokens are merged into kept ones."
     )
+
+    @field_validator("target_agreement")
+    @classmethod
+    def _is_heard(cls, value: float, info: ValidationInfo) -> float:
+        if value != TARGET_AGREEMENT and info.data.get("budget", "auto") != "auto":
+            raise ValueError("Only budget `auto` has a target: set it, or leave this one out")
+        return value
 
 
 StopText = Annotated[str, Field(min_length=1, max_length=64)]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from myopia.errors import Unsupported
+from worker.calibration import FILE, Calibration, read_calibration
 from worker.runner import EngineLike
 from worker.settings import WorkerSettings
 
@@ -22,6 +23,7 @@ class Opened:
     model: str
     revision: str
     facts: dict[str, Any]
+    calibration: Calibration | None = None
 
 
 OpenEngine = Callable[[WorkerSettings], Opened]
@@ -56,4 +58,22 @@ def open_engine(settings: WorkerSettings) -> Opened:
         prefix_bytes=settings.prefix_cache_bytes,
     )
     engine = Engine(checkpoint, sizes)
-    return Opened(engine, name, checkpoint.revision, {**checkpoint.facts(), "name": name})
+    facts = {**checkpoint.facts(), "name": name}
+    folder = Path(model_folder(settings.model))
+    table = calibration_of(settings, folder, checkpoint.revision)
+    # Answers to `auto` hang on the table, so a new one makes stored answers unknown.
+    revision = checkpoint.revision if table is None else f"{checkpoint.revision}.{table.digest}"
+    return Opened(engine, name, revision, facts, table)
+
+
+def calibration_of(settings: WorkerSettings, folder: Path, revision: str) -> Calibration | None:
+    """The calibration that the settings name, or the one beside the weights; None without one.
+
+    Raises Unsupported where it is not for these weights, or is missing though it was named.
+    """
+    path = Path(settings.calibration) if settings.calibration else folder / FILE
+    if not path.is_file():
+        if settings.calibration:
+            raise Unsupported(f"MYOPIA_CALIBRATION={path}: no such file", field="calibration")
+        return None
+    return read_calibration(path, [revision])

@@ -19,9 +19,11 @@ from wire.mailbox import Mailbox
 from wire.messages import Done, Failed, Token
 from wire.queue import Queue
 from wire.records import Claim
+from worker.calibration import Calibration, settle
 from worker.fetching import patient
 from worker.leases import Leases
 from worker.runner import Broke, LetGo, News, Outbox, Runner
+from worker.shadow import Shadow
 from worker.spans import Work
 from worker.streaming import Retracing
 from worker.tally import Tally
@@ -47,6 +49,8 @@ class Tools:
     token_interval_seconds: float
     patience_seconds: float
     stopping: Callable[[], bool]
+    calibration: Calibration | None
+    shadow: Shadow
 
 
 class Errand:
@@ -62,13 +66,15 @@ class Errand:
     def run(self) -> None:
         """Translate, submit, and pass the news on up to the ending."""
         tools, claim = self._tools, self._claim
+        tools.shadow.make_way()
         fetch = patient(
             tools.mailbox.picture,
             deadline=claim.deadline,
             patience_seconds=tools.patience_seconds,
             stopping=tools.stopping,
         )
-        request = to_request(claim.ask, claim.deadline, fetch, tools.limits)
+        ask, choice = settle(claim.ask, tools.calibration)
+        request = to_request(ask, claim.deadline, fetch, tools.limits)
         outbox = tools.runner.submit(request)
         while True:
             news = self._next(outbox)
@@ -83,7 +89,9 @@ class Errand:
                         model=tools.model,
                         queue_ms=claim.queue_ms,
                         warnings=self._retracing.warnings,
+                        budget_choice=choice,
                     )
+                    tools.shadow.offer(request, finished)
                     return self.end(done)
                 case Output(failed=failed) if failed is not None:
                     return self.end(to_failed(failed))

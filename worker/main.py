@@ -36,6 +36,7 @@ from worker.health import HealthPort
 from worker.leases import Leases
 from worker.runner import Runner
 from worker.settings import WorkerSettings, new_worker_id
+from worker.shadow import POLL_SECONDS, Shadow
 from worker.tally import Tally
 from worker.task import Look, register
 from worker.ticker import Ticker
@@ -123,6 +124,12 @@ class Worker:
         self.leases = Leases(store, ledger, self.runner.cancel, self.runner.drop)
         self.drain = Drain(self.leases, self.runner, settings.grace_seconds)
         queue = Queue(wire, self.app)
+        self.shadow = Shadow(
+            self.runner,
+            self.tally,
+            settings.shadow_share,
+            lambda: not self.leases.held and not self.drain.has_begun,
+        )
         tools = Tools(
             ledger=ledger,
             mailbox=Mailbox(store),
@@ -135,6 +142,8 @@ class Worker:
             token_interval_seconds=settings.token_interval_ms / 1000,
             patience_seconds=wire.patience_seconds + wire.lease_seconds,
             stopping=lambda: self.drain.has_begun,
+            calibration=opened.calibration,
+            shadow=self.shadow,
         )
         self.identity = Identity(
             worker_id=worker_id,
@@ -151,6 +160,7 @@ class Worker:
         self.tickers = (
             Ticker("heartbeat", wire.heartbeat_ttl_seconds / 5, self.vitals.beat),
             Ticker("reaper", wire.reap_interval_seconds, reaper.reap),
+            *([Ticker("shadow", POLL_SECONDS, self.shadow.tick)] if settings.shadow_share else []),
         )
         self.tally.tick_age.set_function(lambda: self.runner.tick_age_seconds)
         self.health: HealthPort | None = None

@@ -28,6 +28,17 @@ class WorkerSettings(BaseSettings):
     )
     feature_cache_bytes: int = Field(2**28, ge=0, description="Vision features kept by picture.")
     prefix_cache_bytes: int = Field(2**29, ge=0, description="Prefilled picture sets kept.")
+    calibration: str = Field(
+        "",
+        description="File for budget `auto`; default: calibration.json beside the weights, if any.",
+    )
+    shadow_share: float = Field(
+        0,
+        ge=0,
+        le=1,
+        description="Share of greedy, pruned asks that an idle worker asks again with the whole "
+        "cache, to measure how often the answers agree; 0 is off.",
+    )
     picture_most_pixels: int = Field(40_000_000, ge=1)
 
     token_interval_ms: float = Field(

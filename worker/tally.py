@@ -49,6 +49,17 @@ class Tally:
             ["reason"],
             registry=here,
         )
+        self._shadows = Counter(
+            "myopia_shadow_total",
+            "Asks asked again with the whole cache",
+            ["outcome"],
+            registry=here,
+        )
+        self._agreement = Gauge(
+            "myopia_shadow_agreement_ratio", "Of them, equal to what was answered", registry=here
+        )
+        self._agreement.set(float("nan"))  # nothing was compared yet
+        self._agreed = self._compared = 0
         self.running = Gauge("myopia_num_requests_running", "Asks in the engine", registry=here)
         self.tick_age = Gauge("myopia_engine_tick_age_seconds", "Since it turned", registry=here)
 
@@ -73,6 +84,15 @@ class Tally:
     def given_back(self, became: str | None) -> None:
         """Count one ask that went back to the queue."""
         self._back.labels(became or "unknown").inc()
+
+    def shadowed(self, agreed: bool | None) -> None:
+        """Count one shadow ask; None: given up so that a live one need not wait."""
+        word = "given_up" if agreed is None else "agreed" if agreed else "differed"
+        self._shadows.labels(word).inc()
+        if agreed is not None:
+            self._compared += 1
+            self._agreed += agreed
+            self._agreement.set(self._agreed / self._compared)
 
     def reaped(self, reaped: Reaped) -> None:
         """Count what one reaping saved."""

@@ -53,13 +53,20 @@ def to_request(ask: Ask, deadline: float, fetch: Fetch, limits: PictureLimits) -
             for turn in ask.turns
         ),
         options=ask.options,
-        pruning=Pruning(**ask.pruning.model_dump()),
+        pruning=_pruning(ask),
         sampling=_sampling(ask),
         tiles=ask.tiles,
         reuse=ask.reuse,
         explain=ask.explain,
         deadline=deadline,
     )
+
+
+def _pruning(ask: Ask) -> Pruning:
+    """As asked; a budget of `auto` must have been settled before (`worker.calibration`)."""
+    if ask.pruning.budget == "auto":
+        raise BadRequest("budget `auto` was not settled; give a number", field="/pruning/budget")
+    return Pruning(**ask.pruning.model_dump(exclude={"target_agreement"}))
 
 
 def _part(part: messages.Part, fetch: Fetch, limits: PictureLimits) -> Picture | str:
@@ -83,7 +90,12 @@ def _sampling(ask: Ask) -> Sampling:
 
 
 def to_done(
-    finished: Finished, *, model: str, queue_ms: float, warnings: tuple[str, ...] = ()
+    finished: Finished,
+    *,
+    model: str,
+    queue_ms: float,
+    warnings: tuple[str, ...] = (),
+    budget_choice: messages.BudgetChoice | None = None,
 ) -> Done:
     """Build the good ending; `queue_ms` in the ledger is added to the engine's own."""
     timings = asdict(finished.timings)
@@ -103,6 +115,7 @@ def to_done(
         if finished.logprobs is None
         else tuple(messages.TokenLogprob(**asdict(one)) for one in finished.logprobs),
         explain=finished.explain,
+        budget_choice=budget_choice,
     )
 
 

@@ -65,7 +65,7 @@ def measure(
     claim(folder / "plan.json", _facts(checkpoint, plan))
     done = {(line.dataset, line.number, line.protocol) for line in read_lines(folder)}
     path = folder / f"lines-{number}.jsonl"
-    for sample in _samples(plan, folder / "drawn")[number::parts]:
+    for sample in samples_of(plan, folder / "drawn")[number::parts]:
         if until is not None and time.time() > until:
             break
         missing = [p for p in plan.protocols if (sample.dataset, sample.sample_id, p) not in done]
@@ -165,7 +165,7 @@ def draw_samples(plan: Plan, root: Path, datasets: Sequence[str] = ()) -> None:
             write_dataset(root, dataset, plan.samples, plan.images, plan.seed)
 
 
-def _samples(plan: Plan, root: Path) -> list[Sample]:
+def samples_of(plan: Plan, root: Path) -> list[Sample]:
     """All datasets' first samples, then their second ones: a run cut short is a fair part.
 
     A dataset holds its samples with the first number of pictures, then those with the second.

@@ -34,7 +34,7 @@ def test_json_is_answered_in_the_shape_of_the_contract(
     assert answer["finish_reason"] == "stop"
     assert set(answer) == {
         "id", "model", "answer", "finish_reason", "usage", "cache", "timings", "explain",
-        "warnings",
+        "warnings", "budget_choice",
     }  # fmt: skip
     assert answer["usage"]["kept_tokens"] == 6
     assert answer["cache"]["result"] == "miss"
