@@ -95,8 +95,11 @@ def _seats(
 
 def _rows(tensor: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
     """Float32 entries `(C, P, h, D)` of `(C, h, S, D)` at positions `(C, P)`."""
-    choice = torch.arange(len(positions), device=positions.device)[:, None]
-    return tensor.transpose(1, 2)[choice, positions].float()
+    choices, _, stored, _ = tensor.shape
+    rows = torch.arange(choices, device=positions.device)[:, None] * stored + positions
+    together = tensor.transpose(1, 2).flatten(0, 1)  # one copy, and then whole rows: faster
+    found = together.index_select(0, rows.flatten()).view(*positions.shape, *together.shape[1:])
+    return found.float()
 
 
 def _likeness(members: torch.Tensor, at: torch.Tensor) -> torch.Tensor:

@@ -5,7 +5,7 @@ the base tile row by row, then every row of the tile grid followed by one newlin
 (Source: transformers `pack_image_features`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +53,17 @@ class Layout:
     length: int
     spans: tuple[Span, ...]
     text_rows: tuple[int, ...]
+    image_tokens: int = field(init=False, compare=False)
+    """Tokens of all images."""
+    _hash: int = field(init=False, compare=False, repr=False)
 
-    @property
-    def image_tokens(self) -> int:
-        """Tokens of all images."""
-        return sum(span.length for span in self.spans)
+    def __post_init__(self) -> None:
+        """Count and hash once: both are asked for in every layer."""
+        object.__setattr__(self, "image_tokens", sum(span.length for span in self.spans))
+        object.__setattr__(self, "_hash", hash((self.length, self.spans, self.text_rows)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
     def image_positions(self) -> list[int]:
         """Positions of all image tokens, ascending."""

@@ -159,8 +159,9 @@ def _expand(
     """Replace the k-th placeholder by as many as picture k has tokens."""
     expanded: list[int] = []
     spans: list[Span] = []
+    image = checkpoint.image_token_id
     for one in ids:
-        if one != checkpoint.image_token_id:
+        if one != image:
             expanded.append(one)
             continue
         width, height = pictures[len(spans)].image.size
