@@ -1,8 +1,8 @@
 """Server-sent events: frames of an ask's events, news and pings in silence, ids that resume.
 
 An id is `<ask id>/<place>`; whoever reconnects sends the last one back and misses nothing.
-`progress` carries the id before it, for it is no part of what is resumed. Framing is FastAPI's
-own. What the events mean is not known here.
+`progress` is no part of what is resumed: it has the place before it, and the moment behind that.
+Framing is FastAPI's own. What the events mean is not known here.
 """
 
 import asyncio
@@ -16,11 +16,13 @@ from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 from service.dispatch import Events
 from service.problems import Problem, from_failed
 from service.progress import Waiting
-from service.schema import answer_of
+from service.schema import Progress, answer_of
 from wire.errors import AskLost, StoreUnavailable
 from wire.messages import Done, Failed, Token
 
-EVENT_ID = re.compile(r"(?:(?P<ask_id>ask_[0-9A-Za-z_-]{8,64})/)?(?P<place>\d{1,20}-\d{1,20})")
+EVENT_ID = re.compile(
+    r"(?:(?P<ask_id>ask_[0-9A-Za-z_-]{8,64})/)?(?P<place>\d{1,20}-\d{1,20})(?:\.\d{1,20})?"
+)
 
 
 def resumed_from(last_event_id: str | None) -> tuple[str | None, str] | None:
@@ -39,6 +41,12 @@ def frame(event_id: str, event: Token | Done | Failed) -> bytes:
     else:
         data = from_failed(event, ask_id).text()
     return format_sse_event(data_str=data, event=event.kind, id=event_id)
+
+
+def progress_frame(place: str, news: Progress) -> bytes:
+    """News of an ask that waits, under an id of its own that resumes at `place`."""
+    event_id = f"{place}.{time.time_ns() // 1_000_000}"
+    return format_sse_event(data_str=news.model_dump_json(), event="progress", id=event_id)
 
 
 def respond(
@@ -65,8 +73,7 @@ async def _frames(
                     place = named[0]
                     yield frame(*named)
                 elif news := await waiting.news(place.partition("/")[0]):
-                    data = news.model_dump_json()
-                    yield format_sse_event(data_str=data, event="progress", id=place)
+                    yield progress_frame(place, news)
                 elif time.monotonic() - said_at >= ping_seconds:
                     yield KEEPALIVE_COMMENT
                 else:

@@ -61,9 +61,11 @@ def _event(kind: str, place: str, data: dict[str, Any]) -> str:
 
 
 STREAM = (
-    _event("progress", "0-0", WAITING)
-    + _event("progress", "0-0", {**WAITING, "position": 1, "expected_wait_seconds": 0.8})
-    + _event("progress", "0-0", RUNNING)
+    _event("progress", "0-0.1795363200203", WAITING)
+    + _event(
+        "progress", "0-0.1795363201690", {**WAITING, "position": 1, "expected_wait_seconds": 0.8}
+    )
+    + _event("progress", "0-0.1795363202410", RUNNING)
     + _event("token", "1795363202494-0", {"text": "2"})
     + _event("done", "1795363202500-0", ANSWER)
 )

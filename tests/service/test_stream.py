@@ -132,7 +132,13 @@ def test_stream_that_is_taken_up_is_left_again(
     assert eventually(lambda: responder.ledger.counters().cancelled == 1, 8)
 
 
-@pytest.mark.parametrize("odd", ["", "x", "ask_1/2", "9" * 50, "1-1; drop", "ask_12345678/1-1\n"])
+def test_ids_of_progress_resume_at_the_event_before() -> None:
+    assert resumed_from("ask_12345678/3-1.1795363200203") == ("ask_12345678", "3-1")
+
+
+@pytest.mark.parametrize(
+    "odd", ["1-1.x", "", "x", "ask_1/2", "9" * 50, "1-1; drop", "ask_12345678/1-1\n"]
+)
 def test_odd_event_ids_start_over(odd: str) -> None:
     assert resumed_from(odd) is None
 
