@@ -53,7 +53,7 @@ LABEL org.opencontainers.image.vendor="Myopia" \
 
 # --- the gateway -----------------------------------------------------------------------------
 FROM build AS build-service
-RUN python -m pip --python /opt/venv/bin/python install '.[service,tracing]'
+RUN python -m pip --python /opt/venv/bin/python install '.[service,tracing,s3]'
 COPY service /app/service
 COPY wire /app/wire
 COPY deploy/probe.py /app/probe.py
@@ -81,7 +81,7 @@ RUN if [ -n "$TORCH_INDEX_URL" ]; then \
       python -m pip --python /opt/venv/bin/python install --no-deps \
         --index-url "$TORCH_INDEX_URL" torch; \
     fi
-RUN python -m pip --python /opt/venv/bin/python install '.[worker,tracing]'
+RUN python -m pip --python /opt/venv/bin/python install '.[worker,tracing,s3]'
 COPY worker /app/worker
 COPY wire /app/wire
 COPY myopia /app/myopia
