@@ -19,11 +19,11 @@ from service.keys import make
 from tests.redis_server import RedisServer, find_binary
 from tests.service.conftest import settings_for
 from tests.service.gateway import listening
-from tests.service.responder import responding
 from tests.service.test_ask import RED, body, item
 from tests.service.waiting import eventually
 from wire.ledger import Ledger
 from wire.store import Store
+from wire.workers import Card, Heartbeat
 
 ASK, IMAGE = "/v1/asks/ask_0123456789", "/v1/images/sha256:" + "0" * 64
 URI = "data:image/png;base64," + item(RED)["data"]
@@ -187,14 +187,11 @@ def test_a_crowd_hears_it_as_soon(own_redis: RedisServer, how: str) -> None:
 
 def test_a_store_that_stops_between_two_looks_is_said_as_soon(own_redis: RedisServer) -> None:
     """The workers are known already, so the answers' cache is the first to be asked."""
-    settings = settings_for(own_redis, fleet_fresh_seconds=60)
-    with (
-        responding(settings) as responder,
-        listening(settings) as url,
-        httpx.Client(base_url=url, timeout=30) as http,
-    ):
-        assert http.post("/v1/ask", json=body()).status_code == 200
-        responder.stop_taking()
+    settings = settings_for(own_redis, fleet_fresh_seconds=60, heartbeat_ttl_seconds=60)
+    card = {"worker_id": "w", "model": "pocket", "revision": "r1", "capacity": 1, "running": 0}
+    Heartbeat(Store(settings)).beat(Card.model_validate(card))
+    with listening(settings) as url, httpx.Client(base_url=url, timeout=30) as http:
+        assert http.get("/readyz").status_code == 200
         with away(own_redis, "stopped"):
             took = [seconds(lambda: http.post("/v1/ask", json=body()), "POST") for _ in range(2)]
         assert min(took) < 1
