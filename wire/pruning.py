@@ -129,7 +129,11 @@ class Pruning(Params):
         "image", description="Whether a bin may only hold tokens of one image."
     )
     min_per_image: int = Field(
-        4, ge=0, le=64, description="Least tokens kept of every image, as far as K allows."
+        4,
+        ge=0,
+        le=64,
+        description="Least tokens kept of every image, as far as half of K (less its bins) allows; "
+        "one is always kept.",
     )
     newline_policy: Literal["score", "keep", "drop"] = Field(
         "score", description="What happens to the row-end tokens of any-resolution tiles."
