@@ -1,10 +1,12 @@
 """What scoring costs beside the prefill that it watches: one decoder layer of published size.
 
     python -m bench.scores [--tokens 2048 8192] [--device cuda] [--shape mistral-7b]
+    python -m bench.scores --asks
 
 Prints milliseconds of the layer itself, of seeing text rows alone (alpha 1), of seeing all rows
-(alpha .5), of pruning, and of explaining, each also as a part of the layer's own time. On CUDA
-the log-sum-exp of the flash kernel is used. Weights are random: only time is measured.
+(alpha .5, as the default does), of pruning, and of explaining, each also as a part of the layer's
+own time. On CUDA the log-sum-exp of the flash kernel is used. Weights are random: only time is
+measured. `--asks` measures what explaining adds to whole asks of the shipped small model.
 """
 
 import argparse
@@ -18,6 +20,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn.functional import scaled_dot_product_attention, silu
 
+from bench.speed import clock, contenders, subjects
 from myopia.columns_cuda import attend_with_lse, fused_is_possible
 from myopia.explanation import explain_row
 from myopia.layout import Layout, Span
@@ -45,6 +48,8 @@ SHAPES = {
     "mistral-7b": Shape(4096, 14336, 32, 8),
     "vicuna-7b": Shape(4096, 11008, 32, 32),
     "quarter": Shape(1024, 3584, 8, 2),
+    "110m": Shape(768, 2048, 12, 12),  # of bench.speed's `middle`, twelve such layers
+    "300m": Shape(1024, 4096, 16, 8),  # eighteen such layers
 }
 BASE = (24, 24)
 GRID = (24, 24)  # one tile beside the base, newlines among them: 1176 tokens, a square picture
@@ -133,10 +138,29 @@ def measure(tokens: int, shape: Shape, device: str, times: int) -> dict[str, flo
     seen, traced = see(Pruning()), see(Pruning(), explain=True)
     result = {"tokens": float(layout.length), "layer_ms": timed(lambda: layer(x), device, times)}
     result["text_ms"] = timed(lambda: see(Pruning(alpha=1.0)), device, times)
-    result["columns_ms"] = timed(lambda: see(Pruning(alpha=0.0)), device, times)
+    result["all_ms"] = timed(lambda: see(Pruning(alpha=0.5)), device, times)
     result["prune_ms"] = timed(lambda: prune(seen), device, times)
     result["explain_ms"] = timed(lambda: explained(traced), device, times) - result["prune_ms"]
     return result
+
+
+def explained_asks(rounds: int) -> None:
+    """Print what `explain` adds to asks of the small model: the median of interleaved ratios."""
+    clock.choose("cpu")
+    subject = subjects.pocket()
+    engine = contenders.make_engine(subject, kv_bytes=2**27)
+    for pictures, tokens in ((3, 8), (4, 32), (8, 32), (8, 128)):
+        work, ratios = contenders.Workload("", 1, pictures, tokens), []
+        for turn in range(rounds + 1):
+            taken = [
+                contenders.by_engine(engine, asks, 0.2)
+                for explain in (False, True)
+                for asks in [contenders.requests(subject, work, turn, explain=explain)]
+            ]
+            if turn:
+                ratios.append(taken[1] / taken[0])
+        added = statistics.median(ratios) - 1
+        print(f"{pictures} pictures, {tokens:3} tokens: explaining adds {added:.1%}", flush=True)
 
 
 def main() -> None:
@@ -146,10 +170,14 @@ def main() -> None:
     parser.add_argument("--shape", choices=SHAPES, default="mistral-7b")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--times", type=int, default=3)
+    parser.add_argument("--asks", action="store_true", help="what explaining adds to whole asks")
     asked = parser.parse_args()
     if asked.device == "cpu":
         torch.set_num_threads(1)  # so that other work on the machine does not count
-    names = ("text", "columns", "prune", "explain")
+    if asked.asks:
+        explained_asks(10 * asked.times)
+        return
+    names = ("text", "all", "prune", "explain")
     print("tokens   layer ms  " + "".join(f"{name + ' ms (part)':>22}" for name in names))
     for tokens in asked.tokens:
         with torch.inference_mode():

@@ -4,7 +4,7 @@ Every function gets the same pictures and returns seconds. Nothing is cached bet
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -118,11 +118,4 @@ def stock_inputs(subject: Subject, asks: Sequence[Request]) -> dict[str, Any]:
 
 def _with_budget(ask: Request, budget: float) -> Request:
     policy: Literal["full", "myopia"] = "full" if budget >= 1 else "myopia"
-    return Request(
-        ask.ask_id,
-        ask.turns,
-        pruning=Pruning(policy=policy, budget=budget),
-        sampling=ask.sampling,
-        tiles=ask.tiles,
-        reuse=ask.reuse,
-    )
+    return replace(ask, pruning=Pruning(policy=policy, budget=budget))
