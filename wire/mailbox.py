@@ -115,8 +115,9 @@ class AsyncMailbox:
         """The ending of an ask, None while it is open (or long forgotten)."""
         with in_wire_errors():
             last: Any = await self._store.text.xrevrange(self._events + ask_id, count=1)
-            if not last and (told := await self._store.text.hget(self._records + ask_id, "told")):
-                last = await self._store.text.xrevrange(self._events + told, count=1)
+            if not last:  # perhaps a stored answer, given to several
+                told = await self._store.text.hget(self._records + ask_id, "told")
+                last = told and await self._store.text.xrevrange(self._events + str(told), count=1)
         if not last:
             return None
         event = EVENT.validate_json(last[0][1]["e"])
