@@ -83,7 +83,7 @@ class _AskForm:
                 if part.is_file:
                     await self._picture(part)
                 else:
-                    self._text(part)
+                    await self._text(part)
                 reader.keeping = self.refused is None
         if not self.texts.get("question"):
             raise Problem("bad_request", "Add a text part named question.", field="/question")
@@ -91,7 +91,7 @@ class _AskForm:
         if self.refused is not None:
             raise self.refused
         params = self.params or AskParams()
-        self.look(params)
+        await self.look(params)
         return Incoming(self.texts["question"], params, tuple(self.items))
 
     def _check_head(self, name: str, is_file: bool) -> None:
@@ -110,7 +110,7 @@ class _AskForm:
         if name != "images" and place:
             raise Problem("bad_request", f"Send the part {name} once.", field=f"/{name}")
 
-    def _text(self, part: Part) -> None:
+    async def _text(self, part: Part) -> None:
         self.texts[part.name] = part.text
         if part.name != "params":
             return
@@ -119,7 +119,7 @@ class _AskForm:
             detail = f"The part params may have {limit} bytes."
             raise Problem("too_large", detail, field="/params", limit=limit)
         self.params = parse(AskParams, part.text) if part.text else AskParams()
-        self.look(self.params)
+        await self.look(self.params)
 
     async def _picture(self, part: Part) -> None:
         index, self.count = self.count, self.count + 1

@@ -89,7 +89,7 @@ async def read(request: Request, desk: Desk) -> ChatBody:
 
 async def wanted_of(request: Request, desk: Desk, key: Key, body: ChatBody) -> Wanted:
     """The conversation as an ask at the door."""
-    desk.check_room(key.owner, timeout_seconds(body.timeout_seconds, desk.settings))
+    await desk.check_room(key, timeout_seconds(body.timeout_seconds, desk.settings))
     said, urls = turns_of(body)
     intake.check_count(len(urls), desk.settings, field="/messages")
     intake.check_turns(said, desk.settings)

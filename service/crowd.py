@@ -2,7 +2,7 @@
 
 Under overload nearly every ask is refused, and one that is refused before its pictures are
 decoded and stored costs next to nothing. Only asks that would be refused again are turned away;
-every so often one goes through, and tells whether there is room by now.
+every so often one goes to look whether there is room by now.
 """
 
 import time
@@ -49,18 +49,22 @@ class Crowd:
         """An ask of this tenant was let in or has ended: there may be room again."""
         self._refusals.pop(tenant, None)
 
-    def check(self, tenant: str, patience_seconds: float) -> None:
-        """Raise Problem where an ask of this tenant was refused a moment ago that asked no more."""
+    def check(self, tenant: str, patience_seconds: float) -> bool:
+        """Raise Problem where an ask of this tenant was refused a moment ago that asked no more.
+
+        True: that was longer ago, so the ledger should be asked first whether there is room.
+        """
         kept = self._refusals.get(tenant)
         if kept is None:
-            return
+            return False
         now = time.monotonic()
         if now >= kept.until:  # this one goes to look; the others need not, while it does
             self._refusals[tenant] = replace(kept, until=now + HOLDS_SECONDS)
-            return
+            return True
         more = patience_seconds - kept.patience_seconds
         if kept.refused.reason != "wait_too_long" or more <= READING_SECONDS:
             raise no_room(kept.refused)
+        return False
 
 
 def no_room(refused: Refused) -> Problem:

@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 import structlog
 from anyio import CapacityLimiter
 
-from service.crowd import Crowd
+from service.crowd import Crowd, no_room
 from service.fetch import Fetcher
-from service.keys import Keys
+from service.keys import Key, Keys
 from service.metrics import Metrics
 from service.pace import Pace
 from service.problems import Problem
@@ -28,7 +28,7 @@ from wire.errors import StoreUnavailable
 from wire.ledger import AsyncLedger
 from wire.mailbox import AsyncMailbox
 from wire.queue import Queue
-from wire.records import Record
+from wire.records import Record, Room
 from wire.store import AsyncStore, in_wire_errors
 from wire.workers import AsyncFleet, Fleet
 
@@ -90,10 +90,27 @@ class Desk:
             detail = f"This gateway works for {limit} asks already; try again shortly."
             raise Problem("overloaded", detail, limit=limit)
 
-    def check_room(self, tenant: str, patience_seconds: float) -> None:
+    async def check_room(self, key: Key, patience_seconds: float) -> None:
         """Raise Problem for an ask that would be refused after all its pictures were dealt with."""
         self.check_inflight()
-        self.crowd.check(tenant, patience_seconds)
+        if not self.crowd.check(key.owner, patience_seconds):
+            return
+        room = self.room(await self.fleet(), key.max_open_asks, patience_seconds)
+        refused = await self.ledger.refusal(key.owner, patience_seconds, room)
+        if refused is not None:
+            self.crowd.note(key.owner, refused, patience_seconds)
+            raise no_room(refused)
+
+    def room(self, fleet: Fleet, max_open: int | None, patience_seconds: float) -> Room:
+        """What the ledger may let in, for an ask of a key that may have `max_open` asks open."""
+        most = self.settings.max_queued_asks
+        return Room(
+            max_open=most,
+            max_open_per_tenant=max_open or most,
+            max_wait_seconds=max(0.0, patience_seconds),
+            slots=fleet.slots,
+            service_seconds=fleet.service_seconds,
+        )
 
     @contextlib.contextmanager
     def holding(self, declared_bytes: str | None) -> Generator[None]:

@@ -20,7 +20,7 @@ from wire.calls import EXPIRED
 from wire.errors import StoreUnavailable
 from wire.mailbox import FROM_START
 from wire.messages import Ask, CacheUse, Done, Failed, Timings, Token
-from wire.records import Accepted, Joined, Missing, Refused, Room
+from wire.records import Accepted, Joined, Missing, Refused
 from wire.workers import Fleet
 
 CacheMode = Literal["use", "refresh", "off"]
@@ -102,15 +102,8 @@ def key_of(wanted: Wanted, fleet: Fleet) -> str | None:
 async def _submit(
     desk: Desk, wanted: Wanted, key: str | None, flight: str | None, fleet: Fleet
 ) -> Entry:
-    settings = desk.settings
     time_left = wanted.ask.deadline - time.time()
-    room = Room(
-        max_open=settings.max_queued_asks,
-        max_open_per_tenant=wanted.max_open or settings.max_queued_asks,
-        max_wait_seconds=max(0.0, time_left),
-        slots=fleet.slots,
-        service_seconds=fleet.service_seconds,
-    )
+    room = desk.room(fleet, wanted.max_open, time_left)
     outcome = await desk.ledger.submit(wanted.ask, tenant=wanted.tenant, room=room, flight=flight)
     match outcome:
         case Accepted(ask_id, wait_seconds):

@@ -28,7 +28,7 @@ router = APIRouter(tags=["asks"], dependencies=[Depends(may("ask"))])
 async def estimate(request: Request, desk: TheDesk, key: TheCaller) -> Estimate:
     """Say what an ask would cost, without asking it."""
     with desk.holding(request.headers.get("content-length")):
-        taking = Taking(desk, key.owner, stores=False)
+        taking = Taking(desk, key, stores=False)
         incoming = await bodies.read(request, desk.settings, look_away, taking.keep)
         deadline = time.time() + timeout_seconds(incoming.params.timeout_seconds, desk.settings)
         said: Said = ("user", [*incoming.items, incoming.question])
@@ -45,7 +45,7 @@ async def estimate(request: Request, desk: TheDesk, key: TheCaller) -> Estimate:
     return told(incoming, gathered.sizes, costs, fleet, (stored is not None, wait))
 
 
-def look_away(_: AskParams) -> None:
+async def look_away(_: AskParams) -> None:
     """An estimate needs no room."""
 
 

@@ -4,7 +4,7 @@ Forms give the same params, texts and pictures (`service.bodies`), so nothing af
 knows how they were sent. What a picture must be like is `service.images`' business.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from email.message import Message
 from typing import TypeVar
@@ -51,7 +51,7 @@ class Kept:
 
 
 Item = str | Raw | Named | Linked | Kept
-Look = Callable[[AskParams], None]
+Look = Callable[[AskParams], Awaitable[None]]
 """Hears an ask's params before its pictures are dealt with; raises Problem to refuse it now."""
 
 
@@ -101,9 +101,12 @@ def parse(kind: type[Body], text: str | bytes) -> Body:
 async def read_json(request: Request, settings: Settings, look: Look) -> Incoming:
     """The ask of a JSON body; raises Problem."""
     body = await whole_body(request, settings.max_json_bytes, "A JSON body")
+    asked = await parsed(AskBody, body)
+    await look(asked)
+    check_count(sum(item.text is None for item in asked.images), settings)
     if len(body) < SMALL_BODY_BYTES:
-        return _from_json(body, settings, look)
-    return await to_thread.run_sync(_from_json, body, settings, look)
+        return _items(asked)
+    return await to_thread.run_sync(_items, asked)
 
 
 async def parsed(kind: type[Body], text: bytes) -> Body:
@@ -113,16 +116,13 @@ async def parsed(kind: type[Body], text: bytes) -> Body:
     return await to_thread.run_sync(parse, kind, text)
 
 
-def _from_json(text: bytes, settings: Settings, look: Look) -> Incoming:
-    body = parse(AskBody, text)
-    look(body)
-    check_count(sum(item.text is None for item in body.images), settings)
+def _items(asked: AskBody) -> Incoming:
     items: list[Item] = []
     index = 0
-    for place, item in enumerate(body.images):
+    for place, item in enumerate(asked.images):
         items.append(_item(item, index, f"/images/{place}"))
         index += item.text is None
-    return Incoming(body.question, body, tuple(items))
+    return Incoming(asked.question, asked, tuple(items))
 
 
 def _item(item: ImageItem, index: int, field: str) -> Item:

@@ -44,7 +44,7 @@ class Gathered:
 async def prepare(request: Request, desk: Desk, key: Key) -> tuple[Wanted, bool]:
     """Everything before the ledger for an ask of our own dialect; and whether to stream."""
     settings = desk.settings
-    taking = Taking(desk, key.owner)
+    taking = Taking(desk, key)
     incoming = await bodies.read(request, settings, taking.look, taking.keep)
     params = incoming.params
     deadline = time.time() + timeout_seconds(params.timeout_seconds, settings)
@@ -65,22 +65,21 @@ class Taking:
     """What becomes of an ask's params and pictures while its body is being read."""
 
     desk: Desk
-    tenant: str
+    key: Key
     stores: bool = True
     pixels: int = 0
 
-    def look(self, params: AskParams) -> None:
-        """Refuse an ask for which there was no room a moment ago, before its pictures are."""
-        self.desk.check_room(
-            self.tenant, timeout_seconds(params.timeout_seconds, self.desk.settings)
-        )
+    async def look(self, params: AskParams) -> None:
+        """Refuse an ask for which there is no room, if that was so lately, before its pictures."""
+        seconds = timeout_seconds(params.timeout_seconds, self.desk.settings)
+        await self.desk.check_room(self.key, seconds)
 
     async def keep(self, raw: Raw) -> Kept:
         """Check one picture of a form, and store it."""
         (picture,) = await checked(self.desk, [raw], self.pixels)
         self.pixels += picture.width * picture.height
         if self.stores:
-            await self.desk.shelf.put(self.tenant, [picture])
+            await self.desk.shelf.put(self.key.owner, [picture])
         return Kept(picture.digest, picture.width, picture.height)
 
 

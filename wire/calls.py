@@ -73,11 +73,7 @@ def submit(
         tenant,
         _ms(ask.deadline),
         flight or "",
-        room.max_open,
-        room.max_open_per_tenant,
-        _ms(room.max_wait_seconds),
-        room.slots,
-        _ms(room.service_seconds),
+        *_limits(room),
         _ms(settings.picture_ttl_seconds),
         settings.picture_keys,
         album_of(ask.reuse, digests),
@@ -217,6 +213,20 @@ def look_up(
     """Read one record; with the fleet's `slots`, a waiting ask's place in line too."""
     args = (ask_id, "" if slots is None else slots, _ms(service_seconds))
     return Call("look_up", args, lambda reply: _record(reply) if reply else None)
+
+
+def look_for_room(tenant: str, patience_seconds: float, room: Room) -> Call[Refused | None]:
+    """Whether an ask of this tenant with so much time would be refused now; lets nobody in."""
+
+    def read(reply: list[Any]) -> Refused | None:
+        return Refused(reply[0], float(reply[1]) / 1000) if reply else None
+
+    return Call("room", (tenant, _ms(patience_seconds), *_limits(room)), read)
+
+
+def _limits(room: Room) -> tuple[int, ...]:
+    wait, service = _ms(room.max_wait_seconds), _ms(room.service_seconds)
+    return (room.max_open, room.max_open_per_tenant, wait, room.slots, service)
 
 
 def in_line(tenant: str, slots: int, service_seconds: float) -> Call[float | None]:

@@ -18,6 +18,7 @@ from wire.records import (
     Later,
     Reaped,
     Record,
+    Refused,
     Released,
     Renewed,
     Room,
@@ -157,6 +158,10 @@ class AsyncLedger:
     async def expected_wait_seconds(self, tenant: str, fleet: Fleet) -> float | None:
         """How long an ask of this tenant would wait that came now; None without workers."""
         return await self._store.run(calls.in_line(tenant, fleet.slots, fleet.service_seconds))
+
+    async def refusal(self, tenant: str, patience_seconds: float, room: Room) -> Refused | None:
+        """Why an ask of this tenant with so much time would be refused now; None: it would not."""
+        return await self._store.run(calls.look_for_room(tenant, patience_seconds, room))
 
     async def cancel(self, ask_id: str, *, everyone: bool = False) -> Cancelled:
         """One asker leaves; the last one to leave (or `everyone`) cancels the ask."""

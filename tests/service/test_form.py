@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import threading
+import time
 import tracemalloc
 from collections.abc import Iterator
 
@@ -11,6 +12,7 @@ import httpx
 import pytest
 from hypothesis import given, settings, strategies
 
+from service.crowd import HOLDS_SECONDS
 from service.form import FormLimits, FormReader, Part
 from service.problems import Problem
 from tests.redis_server import RedisServer
@@ -204,12 +206,14 @@ def test_a_crowd_is_refused_before_its_pictures_are_dealt_with(redis_server: Red
         told.append(http.post("/v1/ask", **parted(3)))
         assert [reply.status_code for reply in told] == [429] * 3
         assert all(int(reply.headers["retry-after"]) >= 1 for reply in told)
+        time.sleep(HOLDS_SECONDS)  # now one goes to look, and no further
+        assert http.post("/v1/ask", json=ask(4)).status_code == 429
         with redis_server.client as client:
             stored = {name[-64:] for name in client.scan_iter("myopia:picture:*")}
-        digests = [hashlib.sha256(picture(n)).hexdigest() for n in range(4)]
-        assert [digest in stored for digest in digests] == [True, True, False, False]
+        digests = [hashlib.sha256(picture(n)).hexdigest() for n in range(5)]
+        assert [digest in stored for digest in digests] == [True, True, False, False, False]
         with responding(settings):
-            assert eventually(lambda: http.post("/v1/ask", json=ask(4)).status_code == 200)
+            assert eventually(lambda: http.post("/v1/ask", json=ask(5)).status_code == 200)
 
 
 def picture(number: int) -> bytes:

@@ -170,3 +170,23 @@ local function requeue(id, dead_event, cancelled_event)
   enqueue(id, row[1], row[2], row[3])
   return 'queued'
 end
+
+-- Why there is no room for an ask and in how many ms there might be (nil: there is), and its wait.
+local function refusal(tenant, deadline, max_open, max_of_tenant, max_wait, slots, service)
+  local queued, running = redis.call('ZCARD', ns .. 'queued'), redis.call('ZCARD', ns .. 'running')
+  local pace = slots > 0 and service / slots or 0
+  if queued + running >= max_open then return 'too_many_open', math.max(1, pace), 0 end
+  if tonumber(redis.call('HGET', ns .. 'tenants', tenant) or '0') >= max_of_tenant then
+    return 'too_many_of_tenant', math.max(1, pace), 0
+  end
+  if pace == 0 then return nil, 0, 0 end
+  local mine = redis.call('ZCARD', ns .. 'wait:' .. tenant)
+  local wait = wait_after(ahead_of(tenant, mine), slots, service)
+  -- Whoever would be claimed too late to finish must not be let in: under steady overload every
+  -- ask would be (goodput fell to a tenth of capacity). The mean varies, hence the margins.
+  local most = math.min(max_wait, deadline - now - 1.5 * service)
+  if wait > 0 and 1.2 * wait > most then
+    return 'wait_too_long', math.max(pace, 1.2 * wait - most), wait
+  end
+  return nil, 0, wait
+end

@@ -31,25 +31,9 @@ end
 
 if deadline <= now then return {'refused', 'deadline_passed', '0'} end
 
-local queued, running = redis.call('ZCARD', ns .. 'queued'), redis.call('ZCARD', ns .. 'running')
-local pace = slots > 0 and service / slots or 0
-if queued + running >= max_open then
-  return {'refused', 'too_many_open', tostring(math.max(1, pace))}
-end
-if tonumber(redis.call('HGET', ns .. 'tenants', tenant) or '0') >= max_of_tenant then
-  return {'refused', 'too_many_of_tenant', tostring(math.max(1, pace))}
-end
-
-local wait = 0
-if pace > 0 then
-  wait = wait_after(ahead_of(tenant, redis.call('ZCARD', ns .. 'wait:' .. tenant)), slots, service)
-  -- Whoever would be claimed too late to finish must not be let in: under steady overload every
-  -- ask would be (goodput fell to a tenth of capacity). The mean varies, hence the margins.
-  local most = math.min(max_wait, deadline - now - 1.5 * service)
-  if wait > 0 and 1.2 * wait > most then
-    return {'refused', 'wait_too_long', tostring(math.max(pace, 1.2 * wait - most))}
-  end
-end
+local reason, later, wait =
+  refusal(tenant, deadline, max_open, max_of_tenant, max_wait, slots, service)
+if reason then return {'refused', reason, tostring(later)} end
 
 local order = redis.call('INCR', ns .. 'order')
 redis.call('HSET', ns .. 'ask:' .. id, 'id', id, 'tenant', tenant, 'accepted', now,
