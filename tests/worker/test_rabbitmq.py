@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import pytest
 from pydantic import SecretStr
 
 from tests.redis_server import free_port
+from tests.service.pictures import plain
+from tests.wire.test_preference import about
 from tests.worker.processes import WorkerProcess, wait_for
 from tests.worker.test_process import has_ended, put
 from wire.errors import StoreUnavailable
@@ -19,6 +22,7 @@ from wire.ledger import Ledger
 from wire.queue import Queue
 from wire.settings import WireSettings
 from wire.store import Store
+from wire.workers import Heartbeat
 
 # Debian's script on the PATH changes the user; the one behind it does not.
 BINARY = shutil.which("rabbitmq-server", path="/usr/lib/rabbitmq/bin") or shutil.which(
@@ -97,5 +101,38 @@ def test_asks_are_answered_and_a_killed_worker_s_are_taken_over(
         assert second.wait() == 0
     finally:
         second.kill()
+        queue.close()
+        store.close()
+
+
+def test_workers_are_called_by_queues_of_their_own(
+    rabbit_url: str, wire_settings: WireSettings, tmp_path: Path
+) -> None:
+    """Asks about an album stay with one of two workers, which others call through RabbitMQ."""
+    settings = wire_settings.model_copy(
+        update={"broker_url": SecretStr(rabbit_url), "queue_name": "myopia.albums"}
+    )
+    store = Store(settings)
+    ledger, queue = Ledger(store), Queue(settings)
+    workers = [
+        WorkerProcess(settings, tmp_path, FAKE_STEP_MS=5, MYOPIA_QUEUE_NAME="myopia.albums").start()
+        for _ in range(2)
+    ]
+    try:
+        wait_for(lambda: len(Heartbeat(store).live().takers) == 2)
+        owners: dict[int, Counter[str]] = {}
+        for number in [0, 1, 2, 3] * 6:
+            ask = about(ledger, store, number, data=plain())
+            queue.send(ask.ask_id)
+            wait_for(lambda ask=ask: has_ended(ledger, ask))  # type: ignore[misc]
+            record = ledger.get(ask.ask_id)
+            assert record is not None
+            assert record.state == "done"
+            assert record.owner is not None
+            owners.setdefault(number, Counter())[record.owner] += 1
+        assert sum(max(seen.values()) for seen in owners.values()) >= 21, owners
+    finally:
+        for worker in workers:
+            worker.kill()
         queue.close()
         store.close()
