@@ -110,7 +110,7 @@ def full_run(asked: argparse.Namespace) -> None:
     }
     asked.docs.mkdir(parents=True, exist_ok=True)
     record = asked.docs / "quality.json"
-    record.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    record.write_text(json.dumps(results, separators=(",", ":"), sort_keys=True) + "\n", encoding="utf-8")
     write_pages(results, asked.docs.parent / "quality.md", asked.docs)
     readme.write(results["table"], asked.readme)
 
@@ -121,7 +121,7 @@ def policies_run(asked: argparse.Namespace) -> None:
         table = Stages(asked, team).table()
     asked.docs.mkdir(parents=True, exist_ok=True)
     record = asked.docs / "policies.json"
-    record.write_text(json.dumps(table, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    record.write_text(json.dumps(table, separators=(",", ":"), sort_keys=True) + "\n", encoding="utf-8")
     readme.write(table, asked.readme)
 
 

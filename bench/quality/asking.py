@@ -4,6 +4,7 @@ Knows MileBench samples and the library's request; nothing of caches or scores.
 """
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
@@ -54,6 +55,18 @@ def request_of(sample: Sample, question: str | None = None) -> Request:
         sampling=Sampling(max_tokens=MOST_TOKENS),
         tiles="max",
     )
+
+
+def second_turn(sample: Sample, first: str, answer: str) -> Request:
+    """The sample's question asked after another one about the same pictures, and its answer."""
+    single = request_of(sample)
+    *pictures, question = single.turns[0].parts
+    turns = (
+        Turn("user", (*pictures, first)),
+        Turn("assistant", (answer,)),
+        Turn("user", (question,)),
+    )
+    return replace(single, turns=turns)
 
 
 def prompt_of(checkpoint: Checkpoint, sample: Sample, question: str | None = None) -> Prompt:

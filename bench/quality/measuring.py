@@ -16,7 +16,7 @@ from bench.milebench.scoring import rule_of, score
 from bench.pocketbench.writing import write_dataset
 from bench.quality import grid
 from bench.quality.answering import Answerer, Said
-from bench.quality.asking import pictures_of, prompt_of
+from bench.quality.asking import pictures_of, prompt_of, second_turn
 from bench.quality.lines import Line, claim, read_lines
 from bench.quality.network import features
 from bench.quality.probe import probe
@@ -32,6 +32,7 @@ from bench.quality.protocols import (
     without_images,
 )
 from myopia.loading import Checkpoint
+from myopia.prompt import Prompt, build_prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,19 +88,22 @@ def measure_sample(
     asked = read(checkpoint, prompt, features(checkpoint, pictures_of(sample)))
     answerer = Answerer(checkpoint, asked, sample.choices)
     place = _place(sample)
-    elsewhere = (place + max(1, sample.image_count // 2)) % sample.image_count
-    other = prompt_of(checkpoint, sample, f"Describe image {elsewhere + 1}.")
-    full = Said(answerer.reference.text, 0.0, 1.0)
     prunings = [variant.pruning for variant in plan.variants]
     served: Pruned | None = None
     for protocol in protocols:
-        if protocol == "question" and served is not None:  # the same scores: prune once
+        mine, replies = asked, answerer
+        if protocol == "turn":
+            first, mine, replies = _second_turn(checkpoint, sample, asked)
+            pruned = prune(checkpoint, mine, prunings, protocol, first)
+        elif protocol == "question" and served is not None:  # the same scores: prune once
             pruned = ask_again(served, prompt)
         else:
-            pruned = prune(checkpoint, asked, prunings, protocol, other)
+            pruned = prune(checkpoint, mine, prunings, protocol)
         served = pruned if protocol == "served" else served
-        said = dict(zip([v.name for v in plan.variants], answerer.say(pruned), strict=True))
-        said |= {grid.FULL: full, **_floors(checkpoint, asked, answerer, pruned, protocol)}
+        reference = replies.reference
+        said = dict(zip([v.name for v in plan.variants], replies.say(pruned), strict=True))
+        said[grid.FULL] = Said(reference.text, 0.0, 1.0)
+        said |= _floors(checkpoint, mine, replies, pruned, protocol)
         if protocol == "blind" and plan.probes:
             said |= _probed(checkpoint, sample, asked, answerer, plan.probes)
         yield Line(
@@ -108,13 +112,29 @@ def measure_sample(
             images=sample.image_count,
             place=place,
             protocol=protocol,
-            full_answer=full.text,
-            tokens=len(answerer.reference.tokens),
+            full_answer=reference.text,
+            tokens=len(reference.tokens),
             rows={
                 name: [_score(sample, one.text), round(one.kl, 5), round(one.agreement, 4)]
                 for name, one in said.items()
             },
         )
+
+
+def _second_turn(
+    checkpoint: Checkpoint, sample: Sample, asked: Read
+) -> tuple[Prompt, Read, Answerer]:
+    """The first turn's prompt, and the sample's question read after it with the whole cache.
+
+    The first turn describes another picture, half of them away; its answer is the whole cache's.
+    """
+    elsewhere = (_place(sample) + max(1, sample.image_count // 2)) % sample.image_count
+    question = f"Describe image {elsewhere + 1}."
+    first = prompt_of(checkpoint, sample, question)
+    said = Answerer(checkpoint, read(checkpoint, first, asked.pictures)).reference.text
+    prompt = build_prompt(checkpoint, second_turn(sample, question, said))
+    again = read(checkpoint, prompt, asked.pictures)
+    return first, again, Answerer(checkpoint, again, sample.choices)
 
 
 def _floors(

@@ -14,7 +14,7 @@ from bench.tables import table
 PROTOCOL_TITLES = {
     "served": "(a) served: pruned at the end of prefill, as the service does it",
     "question": "(a') question: scores from the whole prompt, then the whole question again",
-    "other": "(b) other: pruned while another question was asked, then this one",
+    "turn": "(b) turn: pruned while a first question was asked; this one is the second",
     "blind": "(c) blind: scores from the pictures alone, before any question",
 }
 
@@ -188,6 +188,5 @@ def _limits() -> str:
         "## Limits\n\nOne small checkpoint, one training seed, drawn pictures; many rows compared "
         "without correction for multiplicity. Differences inside each other's intervals are "
         "noise. Questions with choices are answered by the likeliest first word among them. In (b) "
-        "the other question is forgotten before this one is asked: the pocket was not trained on "
-        "second turns.\n"
+        "the first turn's answer is the whole cache's, for every policy.\n"
     )

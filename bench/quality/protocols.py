@@ -2,8 +2,9 @@
 
 Four protocols. `served`: prune at the end of prefill; the first token came from the whole cache.
 `question`: scores from the whole prompt, then the whole question again on the pruned pictures.
-`other`: scores while another question was asked, then this one. `blind`: scores from the pictures
-alone. Re-running only the last token would leak: earlier question tokens have read the answer.
+`turn`: pruned while a first question was asked; its answer and the second question come on top of
+what was kept. `blind`: scores from the pictures alone. Re-running only the last token would leak:
+earlier question tokens have read the answer.
 """
 
 from collections.abc import Sequence
@@ -20,8 +21,8 @@ from myopia.params import Pruning
 from myopia.prompt import Prompt
 from myopia.pruning import Survivors, prune_row
 
-Protocol = Literal["served", "question", "other", "blind"]
-PROTOCOLS: tuple[Protocol, ...] = ("served", "question", "other", "blind")
+Protocol = Literal["served", "question", "turn", "blind"]
+PROTOCOLS: tuple[Protocol, ...] = ("served", "question", "turn", "blind")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +54,9 @@ def prune(
     asked: Read,
     prunings: Sequence[Pruning],
     protocol: Protocol,
-    other: Prompt | None = None,
+    first: Prompt | None = None,
 ) -> Pruned:
-    """Survivors under a protocol for every pruning; `other` is the question asked before.
+    """Survivors under a protocol for every pruning; `first` is a `turn`'s prompt of turn one.
 
     A pruning with budget 0 is not a thing of the library's: see `without_images`.
     """
@@ -64,13 +65,15 @@ def prune(
         layout = picture_layout(prompt.layout)
         variants = _survivors(checkpoint, prompt.ids[: prompt.prefix], layout, asked, prunings)
         return Pruned(variants, prompt.ids[prompt.prefix :], prompt.prefix)
-    shown = prompt if protocol != "other" else other
-    if shown is None:
-        raise ValueError("protocol 'other' needs the question that was asked before")
-    if shown.ids[: shown.prefix] != prompt.ids[: prompt.prefix]:
-        raise ValueError("the other question must be about the same pictures")
-    variants = _survivors(checkpoint, shown.ids, shown.layout, asked, prunings)
-    served = Pruned(variants, (), len(shown.ids))
+    if protocol == "turn":
+        if first is None:
+            raise ValueError("protocol 'turn' needs the prompt of the first turn")
+        if prompt.ids[: len(first.ids)] != first.ids:
+            raise ValueError("the second turn must go on where the first one ended")
+        variants = _survivors(checkpoint, first.ids, first.layout, asked, prunings)
+        return Pruned(variants, prompt.ids[len(first.ids) :], len(first.ids))
+    variants = _survivors(checkpoint, prompt.ids, prompt.layout, asked, prunings)
+    served = Pruned(variants, (), len(prompt.ids))
     return served if protocol == "served" else ask_again(served, prompt)
 
 

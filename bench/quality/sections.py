@@ -17,7 +17,7 @@ BESIDE = ("preset paper", "paper, our bins", "probe", "probe quota")
 
 def floors(main: Json) -> str:
     """What the model can do at all, by dataset."""
-    first = next(p for p in ("question", "blind", "other") if p in main["protocols"])
+    first = next(p for p in ("question", "blind", "turn") if p in main["protocols"])
     cells = main["protocols"][first]["datasets"]
     rows = [
         [

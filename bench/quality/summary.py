@@ -27,7 +27,8 @@ def informative(
     lines: Sequence[Line], margin: float = MARGIN, among: Collection[str] | None = None
 ) -> list[str]:
     """Datasets that count, sorted; `among`: those that the checkpoint's card offers."""
-    asked = [line for line in lines if TEXT in line.rows]
+    asked = [line for line in lines if TEXT in line.rows and line.protocol == "question"]
+    asked = asked or [line for line in lines if TEXT in line.rows]
     names = sorted({line.dataset for line in asked if among is None or line.dataset in among})
     return [
         name

@@ -11,13 +11,15 @@ from bench.milebench.samples import Sample, load
 from bench.pocketbench.writing import write_dataset
 from bench.quality import grid
 from bench.quality.answering import Answerer
-from bench.quality.asking import bare_parts, pictures_of, prompt_of
+from bench.quality.asking import bare_parts, pictures_of, prompt_of, second_turn
 from bench.quality.lines import read_lines
 from bench.quality.measuring import Plan, measure
 from bench.quality.network import embed, features, prefill, resume
 from bench.quality.probe import probe
 from bench.quality.protocols import (
     PROTOCOLS,
+    Protocol,
+    Pruned,
     Read,
     ask_again,
     everything,
@@ -29,6 +31,7 @@ from bench.quality.protocols import (
 )
 from myopia.loading import Checkpoint
 from myopia.params import Pruning
+from myopia.prompt import Prompt, build_prompt
 
 PRUNINGS = [variant.pruning for variant in grid.policies((0.2, 0.05))]
 
@@ -68,12 +71,25 @@ def test_a_prefix_and_its_rest_are_the_whole(checkpoint: Checkpoint, asked: Read
     torch.testing.assert_close(rest.logits, asked.full.logits, atol=2e-4, rtol=1e-3)
 
 
+def second(checkpoint: Checkpoint, sample: Sample, asked: Read) -> tuple[Prompt, Read]:
+    """The prompt of a first turn, and a question read after it."""
+    question = "Describe image 1."
+    prompt = build_prompt(checkpoint, second_turn(sample, question, "red circle"))
+    return prompt_of(checkpoint, sample, question), read(checkpoint, prompt, asked.pictures)
+
+
+def pruned_by(
+    checkpoint: Checkpoint, sample: Sample, asked: Read, prunings: list[Pruning], protocol: Protocol
+) -> tuple[Read, Pruned]:
+    first, mine = (None, asked) if protocol != "turn" else second(checkpoint, sample, asked)
+    return mine, prune(checkpoint, mine, prunings, protocol, first)
+
+
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_variant_does_not_depend_on_its_neighbours(
-    checkpoint: Checkpoint, asked: Read, drawn: list[Sample], protocol: str
+    checkpoint: Checkpoint, asked: Read, drawn: list[Sample], protocol: Protocol
 ) -> None:
-    other = prompt_of(checkpoint, drawn[1], "Describe image 1.")
-    pruned = prune(checkpoint, asked, PRUNINGS, protocol, other)  # type: ignore[arg-type]
+    _, pruned = pruned_by(checkpoint, drawn[1], asked, PRUNINGS, protocol)
     fed = pruned.tail or (40, 41)
     together = resume(checkpoint, pruned.variants, [fed] * len(PRUNINGS), pruned.start)
     for index in (0, 5, len(PRUNINGS) - 1):
@@ -81,19 +97,32 @@ def test_a_variant_does_not_depend_on_its_neighbours(
         torch.testing.assert_close(together[index], alone[0], atol=1e-4, rtol=1e-3)
 
 
-@pytest.mark.parametrize("protocol", ["question", "other", "blind"])
+@pytest.mark.parametrize("protocol", ["question", "turn", "blind"])
 def test_pruning_nothing_changes_nothing(
-    checkpoint: Checkpoint, asked: Read, drawn: list[Sample], protocol: str
+    checkpoint: Checkpoint, asked: Read, drawn: list[Sample], protocol: Protocol
 ) -> None:
-    other = prompt_of(checkpoint, drawn[1], "Describe image 1.")
-    whole = prune(checkpoint, asked, [Pruning(policy="full")], protocol, other)  # type: ignore[arg-type]
+    full = [Pruning(policy="full")]
+    mine, whole = pruned_by(checkpoint, drawn[1], asked, full, protocol)
     logits = resume(checkpoint, whole.variants, [whole.tail], whole.start)[0, -1]
-    torch.testing.assert_close(logits, asked.full.logits, atol=2e-4, rtol=1e-3)
-    answerer = Answerer(checkpoint, asked, drawn[1].choices)
+    torch.testing.assert_close(logits, mine.full.logits, atol=2e-4, rtol=1e-3)
+    answerer = Answerer(checkpoint, mine, drawn[1].choices)
     (said,) = answerer.say(whole)
     assert said.text == answerer.reference.text
     assert said.kl < 1e-6
     assert said.agreement == 1
+
+
+def test_a_second_turn_keeps_the_first_turns_text_and_scores_by_it(
+    checkpoint: Checkpoint, asked: Read, drawn: list[Sample]
+) -> None:
+    first, mine = second(checkpoint, drawn[1], asked)
+    pruning = [Pruning(budget=0.1)]
+    turn = prune(checkpoint, mine, pruning, "turn", first)
+    assert (*first.ids, *turn.tail) == mine.prompt.ids
+    kept = set(turn.variants[0][0].positions[0].tolist())
+    assert set(range(first.prefix, len(first.ids))) <= kept  # the first question's own tokens
+    alone = prune(checkpoint, replace(mine, prompt=first), pruning, "served")
+    assert torch.equal(turn.variants[0][1].keys, alone.variants[0][1].keys)
 
 
 def test_pruning_something_changes_something(checkpoint: Checkpoint, asked: Read) -> None:
@@ -148,16 +177,13 @@ def test_blind_scores_do_not_know_the_question(
     assert not set(layout.text_rows) & set(layout.image_positions())
 
 
-def test_the_other_question_must_be_about_the_same_pictures(
+def test_a_second_turn_must_follow_its_first(
     checkpoint: Checkpoint, asked: Read, drawn: list[Sample]
 ) -> None:
-    fewer = replace(
-        drawn[1], images=drawn[1].images[:2], image_count=2, context="{image#1}{image#2}a"
-    )
-    with pytest.raises(ValueError, match="same pictures"):
-        prune(checkpoint, asked, PRUNINGS, "other", prompt_of(checkpoint, fewer))
-    with pytest.raises(ValueError, match="needs the question"):
-        prune(checkpoint, asked, PRUNINGS, "other")
+    with pytest.raises(ValueError, match="go on where the first"):
+        prune(checkpoint, asked, PRUNINGS, "turn", prompt_of(checkpoint, drawn[0]))
+    with pytest.raises(ValueError, match="needs the prompt"):
+        prune(checkpoint, asked, PRUNINGS, "turn")
 
 
 def test_open_answers_are_greedy(checkpoint: Checkpoint, asked: Read) -> None:
@@ -186,22 +212,22 @@ def test_notes_stay_between_their_pictures(tmp_path: Path) -> None:
 
 def test_a_plan_is_run_in_parts_and_resumed(checkpoint: Checkpoint, tmp_path: Path) -> None:
     plan = Plan(
-        ("OCR-VQA", "IEdit"), (2,), 2, tuple(grid.policies((0.2,))[:3]), ("served", "question")
+        ("OCR-VQA", "IEdit"), (2,), 2, tuple(grid.policies((0.2,))[:3]), ("served", "turn", "blind")
     )
     first = measure(checkpoint, plan, tmp_path, part=(0, 2))
-    assert len(first) == 4
+    assert len(first) == 6
     lines = measure(checkpoint, plan, tmp_path, part=(1, 2))
-    assert len(lines) == 8
-    assert {line.protocol for line in lines} == {"served", "question"}
+    assert len(lines) == 12
+    assert {line.protocol for line in lines} == {"served", "turn", "blind"}
     names = {variant.name for variant in plan.variants} | {"full", "none"}
     for line in lines:
         assert names <= set(line.rows)
         assert line.rows["full"][1:] == [0.0, 1.0]
-        assert ("text-only" in line.rows) == (line.protocol == "question")
+        assert ("text-only" in line.rows) == (line.protocol != "served")
     size = (tmp_path / "lines-0.jsonl").stat().st_size
     measure(checkpoint, plan, tmp_path, part=(0, 2))
     assert (tmp_path / "lines-0.jsonl").stat().st_size == size
-    assert len(read_lines(tmp_path)) == 8
+    assert len(read_lines(tmp_path)) == 12
     with pytest.raises(ValueError, match="another run"):
         measure(checkpoint, replace(plan, samples=3), tmp_path)
 

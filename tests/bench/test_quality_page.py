@@ -66,7 +66,7 @@ def verdicts(found: list[Line]) -> dict[str, str]:
 
 
 def test_goals_are_met_when_nothing_is_lost_and_missed_when_it_is() -> None:
-    everything = [row for p in ("question", "blind", "served", "other") for row in lines(p)]
+    everything = [row for p in ("question", "blind", "served", "turn") for row in lines(p)]
     assert set(verdicts(everything).values()) == {"met"}
     assert len(verdicts(everything)) == 4 + 2 + 6 + 2
     lost = [*lines(**{"myopia@0.2": 0.5}), *lines("blind", **{"myopia@0.2": 0.5})]
@@ -218,7 +218,7 @@ def test_plans_name_every_policy_once_per_budget(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def results(checkpoint: Checkpoint, drawn: list[Sample]) -> dict[str, Any]:
-    main = summarise([row for p in ("question", "blind", "served", "other") for row in lines(p)])
+    main = summarise([row for p in ("question", "blind", "served", "turn") for row in lines(p)])
     return {
         "card": {"revision": "abc", "images": "4", "questions": 8, "table questions": 9},
         "main": main,
@@ -241,7 +241,7 @@ def test_the_page_has_every_table_and_its_plots(results: dict[str, Any], tmp_pat
         "Gamma and alpha",
         "(a) served",
         "(a') question",
-        "(b) other",
+        "(b) turn",
         "(c) blind",
         "(d) Long answers",
     ):
