@@ -66,6 +66,9 @@ class Metrics:
             buckets=SECONDS,
             registry=r,
         )
+        self.prefill_reuse = Counter(
+            "myopia_prefill_reuse", "Asks by what was reused of a prefill.", ["reuse"], registry=r
+        )
         self.prompt_tokens = Counter("myopia_prompt_tokens", "Tokens read.", registry=r)
         self.generated = Counter("myopia_generation_tokens", "Tokens written.", registry=r)
         self.kept = Counter("myopia_kv_tokens_kept", "Image tokens kept.", registry=r)
@@ -94,6 +97,7 @@ class Metrics:
             return
         usage, timings = ending.usage, ending.timings
         self.successes.labels(ending.finish_reason).inc()
+        self.prefill_reuse.labels(ending.cache.prefill).inc()
         self.prompt_tokens.inc(usage.prompt_tokens)
         self.generated.inc(usage.completion_tokens)
         self.kept.inc(usage.kept_tokens)

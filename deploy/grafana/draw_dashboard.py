@@ -73,6 +73,11 @@ PANELS: list[tuple[str, str, list[tuple[str, str]]]] = [
         [(f"sum by (result) (rate(myopia_result_cache_total{JOB}[{RANGE}]))", "{{result}}")],
     ),
     (
+        "Prefills reused",
+        "reqps",
+        [(f"sum by (reuse) (rate(myopia_prefill_reuse_total{JOB}[{RANGE}]))", "{{reuse}}")],
+    ),
+    (
         "Endings",
         "reqps",
         [

@@ -73,6 +73,7 @@ def test_the_dashboard_shows_what_was_promised() -> None:
         "myopia_kv_budget_ratio_sum",
         "myopia_kv_tokens_kept_total",
         "myopia_result_cache_total",
+        "myopia_prefill_reuse_total",
         "myopia_ledger_imbalance",
     ):
         assert metric in text
