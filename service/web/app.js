@@ -56,6 +56,7 @@ function changed() {
 /** The body of one ask, but for its pictures. */
 function bodyOf(main) {
   const { top, pruning, generation } = rest.values();
+  if (main.budget !== "auto") delete pruning.target_agreement; // nothing else has a target
   const body = { question: find("question").value.trim(), pruning: { ...main, ...pruning }, ...top };
   if (Object.keys(generation).length) body.generation = generation;
   return body;

@@ -45,7 +45,7 @@ export function cardOf(letter, summary, two, failed) {
     write(done.answer);
     text.classList.remove("live");
     phase.textContent = { stop: "Complete", length: "Stopped at max_tokens", cancelled: "Cancelled" }[done.finish_reason] || done.finish_reason;
-    below.replaceWith(memory(done.usage), figures(done, run), warnings(done.warnings || []));
+    below.replaceWith(memory(done.usage), chosen(done.budget_choice), figures(done, run), warnings(done.warnings || []));
   }
 
   function fail({ problem, retryAfter }) {
@@ -68,6 +68,9 @@ function memory(usage) {
     el("p", {}, el("span", {}, "KV kept ", el("b", {}, bytes(usage.kv_bytes)), ` of ${bytes(usage.kv_bytes_full)}`), el("b", {}, percent(share))),
     el("div", { class: "gauge", vars: { "--at": percent(share).replace(" ", "") }, role: "img", "aria-label": `${percent(share)} of the full cache` }, el("i")));
 }
+
+/** Which budget `auto` took, and why. */
+const chosen = (choice) => (choice ? el("p", { class: "aside", "data-figure": "Budget" }, `Budget ${choice.budget}: ${choice.why}`) : "");
 
 function figures({ usage, timings, cache }, run) {
   const rate = usage.completion_tokens > 1 && timings.decode_ms > 0 ? ((usage.completion_tokens - 1) / timings.decode_ms) * 1000 : null;

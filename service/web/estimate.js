@@ -38,7 +38,8 @@ function wordsOf(told, { policy, budget }) {
   if (told.text_tokens) parts.push(`${told.text_tokens} text`);
   const full = bytesAt(told, 1);
   const kept = policy === "full" ? full : bytesAt(told, budget);
-  if (full) parts.push(el("span", {}, "KV ", el("b", {}, bytes(kept)), ` of ${bytes(full)}`));
+  if (full && budget === "auto") parts.push(el("span", {}, "KV at most ", el("b", {}, bytes(full))));
+  else if (full) parts.push(el("span", {}, "KV ", el("b", {}, bytes(kept)), ` of ${bytes(full)}`));
   if (told.fits === false) parts.push(`more than the model can read${told.context_tokens ? ` (${told.context_tokens})` : ""}`);
   if (told.cached) parts.push("answered before");
   else if (told.expected_wait_seconds >= 1) parts.push(`starts in about ${Math.ceil(told.expected_wait_seconds)} s`);

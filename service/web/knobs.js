@@ -26,14 +26,21 @@ export function mainKnobs(place, schema, letter, changed) {
     const min = field.exclusiveMinimum === undefined ? field.minimum : field.step;
     const attributes = { min, max: field.maximum, step: field.step, "aria-describedby": `${id}-help` };
     const range = el("input", { type: "range", id, ...attributes, on: { input: () => take(name, Number(range.value)) } });
+    // A word that may stand in place of the number, such as `auto`.
+    const word = field.anyOf?.map((one) => one.const).find(Boolean);
+    const box = word && el("input", { type: "checkbox", id: `${id}-${word}`, on: { change: () => take(name, box.checked ? word : Number(range.value)) } });
     const number = el("input", { type: "number", ...attributes, step: "any", "aria-label": `${name}, exact`, id: `${id}-exact`, on: { change: () => take(name, Number(number.value)) } });
     const show = (value) => {
+      if (box) box.checked = value === word;
+      number.disabled = range.disabled = Boolean(word) && value === word;
+      if (number.disabled) { number.value = ""; number.setAttribute("aria-invalid", "false"); return; }
       range.value = value;
       number.value = value;
       range.style.setProperty("--at", `${(100 * (value - min)) / (field.maximum - min)}%`);
       number.setAttribute("aria-invalid", String(!(value >= min * 1e-6 && value <= field.maximum)));
     };
-    return { nodes: [number, range], show };
+    const beside = word ? el("span", { class: "exact" }, el("label", { for: box.id }, box, word), number) : number;
+    return { nodes: [beside, range], show };
   }
 
   function take(name, value) {

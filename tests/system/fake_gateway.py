@@ -87,6 +87,8 @@ def explain_of(images: int, budget: float, gamma: float, layers: int = 4) -> dic
 def done(body: dict[str, Any], answer: str) -> dict[str, Any]:
     pruning = body.get("pruning", {})
     budget = 1.0 if pruning.get("policy") == "full" else pruning.get("budget", 0.2)
+    choice = {"budget": 0.1, "why": "enough here"} if budget == "auto" else None
+    budget = 0.1 if choice else budget
     images = len(body["images"])
     tokens = GRID * GRID * images
     return {
@@ -116,6 +118,7 @@ def done(body: dict[str, Any], answer: str) -> dict[str, Any]:
             "total_ms": 96,
         },
         "warnings": [],
+        "budget_choice": choice,
         "explain": explain_of(images, budget, pruning.get("gamma", 1))
         if body.get("explain")
         else None,

@@ -21,7 +21,7 @@ RIGHT = {
     "What digit is written in image 4?": "3",
 }
 # As the page asks at first, and both settings that it offers to compare with.
-SETTINGS = {"default": {}, "full cache": {"policy": "full"}, "no subsidy": {"gamma": 1}}
+SETTINGS = {"default": {}, "full cache": {"policy": "full"}, "gamma 1.8": {"gamma": 1.8}}
 
 
 @pytest.fixture(scope="module")

@@ -172,3 +172,27 @@ def test_bars_show_the_share_of_attention_before_and_after_the_subsidy(
     after = chart.locator(".after").evaluate_all(heights)
     # Of 0.8 : 0.2 before and, with gamma 1.8, 4 : 3.24 after.
     assert [round(bar / before[0], 1) for bar in before + after] == [1.0, 0.2, 0.7, 0.6]
+
+
+def test_the_service_may_choose_the_budget(tab: Tab, script: Script, files: list[Path]) -> None:
+    tab.page.set_input_files("#files", files[:2])
+    tab.page.click(".more summary")
+    tab.page.fill("#rest-pruning-target_agreement", "0.9")
+    tab.page.check("#budget-a-auto")
+    assert tab.page.is_disabled("#budget-a")
+    tab.page.get_by_text("KV at most 262 kB").wait_for()
+    tab.page.get_by_text("Full cache").click()
+    tab.ask("which ?")
+    tab.done()
+    asked = sorted((body["pruning"] for body in script.asked), key=lambda told: told["policy"])
+    assert [(told["budget"], told.get("target_agreement")) for told in asked] == [
+        (1, None),
+        ("auto", 0.9),
+    ]
+    assert "Budget 0.1: enough here" in tab.page.inner_text(".card.a")
+    tab.page.uncheck("#budget-a-auto")
+    tab.page.locator("#compare label").first.click()
+    tab.page.click("#go")
+    tab.done()
+    told = script.asked[-1]["pruning"]
+    assert (told["budget"], told.get("target_agreement")) == (0.2, None)
