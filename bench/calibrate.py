@@ -89,7 +89,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help=f"default: {FILE} beside the weights")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--minutes", type=float, help="stop in time, with what there is")
-    parser.add_argument("--samples", type=int, default=12, help="per dataset and picture count")
+    parser.add_argument("--samples", type=int, default=20, help="per dataset and picture count")
     parser.add_argument("--images", type=int, nargs="*", default=[2, 4, 6, 8, 10, 12])
     parser.add_argument("--work", type=Path, default=Path("build/calibrate"))
     parser.add_argument("--fresh", action="store_true", help="measure anew")

@@ -7,6 +7,7 @@ is recorded. `--minutes` ends in time with fewer questions and larger errors; ru
 
 import argparse
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -50,16 +51,19 @@ class Stages:
 
     def reduced(self) -> list[Line]:
         """What CI compares with."""
+        self._say("reduced run")
         return self._team.run(reduced_plan(), self._asked.out / "reduced")
 
     def table(self, share: float = 1.0) -> dict[str, Any]:
-        """README's table: its summary and its recorded shape."""
+        """README's table, and the goals."""
+        self._say("README's table and the goals")
         plan = table_plan(self._asked.model, self._asked.questions // 2, self._images)
         lines = self._team.run(plan, self._asked.out / "table", self._until(share))
         return summarise(lines, self._asked.margin, plan.datasets) | {"questions": _count(lines)}
 
     def surface(self) -> dict[str, Any]:
         """Gamma, alpha, forms of the subsidy."""
+        self._say("surfaces")
         plan = surface_plan(self._asked.samples, self._images)
         folder = self._asked.out / "surface"
         lines = self._team.run(plan, folder, self._until(SURFACE_UNTIL))
@@ -67,6 +71,7 @@ class Stages:
 
     def main(self) -> dict[str, Any]:
         """All policies on all datasets."""
+        self._say("all policies on all datasets")
         plan = main_plan(self._asked.model, self._asked.samples, self._images)
         rest = rest_plan(self._asked.model, self._images)
         lines = self._team.run(rest, self._asked.out / "rest", self._until(0.8)) if rest else []
@@ -75,6 +80,7 @@ class Stages:
 
     def alone(self) -> dict[str, Any]:
         """Captions and Figure A2, which run in one process beside nothing else."""
+        self._say("captions and profiles")
         torch.set_num_threads(max(1, self._asked.jobs))
         checkpoint = load(self._asked.model, device="cpu")
         shown = Plan(READING, self._images[-1:], 4, (), seed=5)
@@ -85,6 +91,9 @@ class Stages:
             "captions": caption_table(checkpoint, self._asked.captions),
             "profile": profile(checkpoint, samples),
         }
+
+    def _say(self, stage: str) -> None:
+        print(f"{(time.time() - self._begun) / 60:.1f} min: {stage}", file=sys.stderr, flush=True)
 
     def _until(self, share: float) -> float | None:
         minutes: float | None = self._asked.minutes
@@ -110,7 +119,7 @@ def full_run(asked: argparse.Namespace) -> None:
     }
     asked.docs.mkdir(parents=True, exist_ok=True)
     record = asked.docs / "quality.json"
-    record.write_text(json.dumps(results, separators=(",", ":"), sort_keys=True) + "\n", encoding="utf-8")
+    _write(record, results)
     write_pages(results, asked.docs.parent / "quality.md", asked.docs)
     readme.write(results["table"], asked.readme)
 
@@ -121,7 +130,7 @@ def policies_run(asked: argparse.Namespace) -> None:
         table = Stages(asked, team).table()
     asked.docs.mkdir(parents=True, exist_ok=True)
     record = asked.docs / "policies.json"
-    record.write_text(json.dumps(table, separators=(",", ":"), sort_keys=True) + "\n", encoding="utf-8")
+    _write(record, table)
     readme.write(table, asked.readme)
 
 
@@ -135,6 +144,11 @@ def reduced_run(asked: argparse.Namespace) -> None:
             raise SystemExit("\n".join(dropped))
     else:
         print(json.dumps(means(lines, asked.margin), indent=1))
+
+
+def _write(path: Path, results: dict[str, Any]) -> None:
+    text = json.dumps(results, separators=(",", ":"), sort_keys=True)
+    path.write_text(text + "\n", encoding="utf-8")
 
 
 def _count(lines: list[Line]) -> int:

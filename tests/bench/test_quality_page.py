@@ -1,6 +1,7 @@
 """Summaries, goals, regression check and page, from lines whose right answers are known."""
 
 import json
+from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 
 from bench.milebench.samples import Sample
 from bench.pocketbench.writing import DRAWN
+from bench.quality import __main__ as command
 from bench.quality import grid, readme
 from bench.quality.captions import ROWS, caption_table
 from bench.quality.choosing import CHOOSING_SEED, VERIFYING_SEED
@@ -177,6 +179,19 @@ def test_a_tampered_record_fails_and_an_empty_one_is_no_record(tmp_path: Path) -
     record.write_text(json.dumps({"reduced": {"datasets": [], "protocols": {}}}))
     with pytest.raises(ValueError, match="records no reduced run"):
         check(lines(), record)
+
+
+def test_the_command_fails_on_a_record_that_is_better(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = tmp_path / "quality.json"
+    record.write_text(json.dumps({"reduced": means(lines(), MARGIN)}))
+    asked = Namespace(model="m", jobs=1, minutes=None, images=[4, 8], margin=MARGIN, check=record)
+    monkeypatch.setattr(command.Stages, "reduced", lambda _: lines())
+    command.reduced_run(asked)
+    monkeypatch.setattr(command.Stages, "reduced", lambda _: lines(**{"myopia@0.2": 0.9}))
+    with pytest.raises(SystemExit, match=r"question: 90.0 is more than 2.0 below 100.0"):
+        command.reduced_run(asked)
 
 
 def test_readmes_table_stands_between_its_marks(tmp_path: Path) -> None:
