@@ -48,6 +48,7 @@ const defaultsOf = (schema) => Object.fromEntries(Object.entries(schema.properti
 
 function changed() {
   if (!compare) return;
+  compare.show();
   find("reset").hidden = knobs.isDefault() && !rest.count();
   find("more-count").textContent = rest.count() ? `${rest.count()} changed` : "";
   estimate();

@@ -5,7 +5,7 @@ import { MAIN, mainKnobs } from "./knobs.js";
 
 // Within the paper's range, 1 to 2.5.
 const PAPER_GAMMA = 1.8;
-const CHOICES = [["none", "Nothing"], ["full", "Full cache"], ["gamma", "Other gamma"], ["own", "My own…"]];
+const CHOICES = ["none", "full", "gamma", "own"];
 
 /** Offers the comparison; `first` are the knobs of setting A. */
 export function offerComparison(schema, first, changed) {
@@ -20,22 +20,33 @@ export function offerComparison(schema, first, changed) {
     for (const input of find("compare").querySelectorAll("input")) input.checked = input.value === mode;
     changed();
   };
-  find("compare").append(...CHOICES.map(([value, words]) => el("label", { class: "chip" }, el("input", { type: "radio", name: "compare", value, checked: value === mode, on: { change: () => choose(value) } }), el("span", {}, words))));
+  find("compare").append(...CHOICES.map((value) => el("label", { class: "chip" }, el("input", { type: "radio", name: "compare", value, checked: value === mode, on: { change: () => choose(value) } }), el("span", { "data-choice": value }))));
+
+  /** Says on each choice what A as it is now would be compared with. */
+  function show() {
+    const a = first.values();
+    const words = { none: "Nothing", full: a.policy === "full" ? "Defaults" : "Full cache", gamma: `Gamma ${gammaBeside(a)}`, own: "My own…" };
+    for (const [value, text] of Object.entries(words)) find("compare").querySelector(`[data-choice=${value}]`).textContent = text;
+  }
+
+  const gammaBeside = (a) => (a.gamma === 1 ? PAPER_GAMMA : 1);
 
   function other(a) {
     if (mode === "own") return own.values();
-    if (mode === "gamma") return { ...a, gamma: a.gamma === 1 ? PAPER_GAMMA : 1 };
+    if (mode === "gamma") return { ...a, gamma: gammaBeside(a) };
     return a.policy === "full" ? { ...defaults } : { ...a, policy: "full", budget: 1 };
   }
 
+  show();
   return {
+    show,
     /** One or two {letter, main}; A is the left side's knobs. */
     settings: () => {
       const a = first.values();
       return mode === "none" ? [{ letter: "a", main: a }] : [{ letter: "a", main: a }, { letter: "b", main: other(a) }];
     },
     state: () => (mode === "own" ? { mode, own: own.values() } : { mode }),
-    set: ({ mode: to = "none", own: values = {} } = {}) => { own.set(values); choose(CHOICES.some(([value]) => value === to) ? to : "none"); },
+    set: ({ mode: to = "none", own: values = {} } = {}) => { own.set(values); choose(CHOICES.includes(to) ? to : "none"); },
   };
 }
 

@@ -25,7 +25,7 @@ def test_share_as_link_curl_and_python(
 ) -> None:
     tab.page.set_input_files("#files", files[:3])
     tab.page.locator("#budget-a").fill("0.4")
-    tab.page.get_by_text("Other gamma").click()
+    tab.page.get_by_text("Gamma 1.8").click()
     tab.page.fill("#question", "what's “in” the 3rd?\nsay \\ it")
     tab.page.click("#share-open")
     forms = {

@@ -84,7 +84,9 @@ def test_two_settings_side_by_side(tab: Tab, script: Script, files: list[Path]) 
     assert "A holds 20 % and B 100 %" in tab.page.inner_text("#verdict")
     assert tab.page.locator(".view canvas").count() == 4
     assert tab.pixels(0) != tab.pixels(1)
-    tab.page.get_by_text("Other gamma").click()
+    tab.page.locator("#gamma-a").fill("1.8")
+    assert tab.page.locator("[data-choice=gamma]").inner_text() == "Gamma 1"
+    tab.page.get_by_text("Gamma 1", exact=True).click()
     tab.page.click("#go")
     tab.done()
     assert sorted(body["pruning"]["gamma"] for body in script.asked[-2:]) == [1, 1.8]

@@ -156,7 +156,7 @@ def test_what_was_kept_follows_budget_layers_and_policy(tab: Tab, files: list[Pa
     assert tab.page.inner_text(".layers output") != "All layers"
 
 
-@pytest.mark.parametrize("other", ["Full cache", "Other gamma"])
+@pytest.mark.parametrize("other", ["Full cache", "Gamma 1.8"])
 def test_two_settings_side_by_side(tab: Tab, files: list[Path], other: str) -> None:
     choose(tab, files)
     heard = sent_by(tab)
