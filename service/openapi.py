@@ -240,6 +240,15 @@ CHAT_EXAMPLE = {
     ],
     "pruning": {"budget": 0.2},
 }
+CHUNK_STREAM: dict[str, Any] = {
+    "schema": {
+        "type": "object",
+        "required": ["data"],
+        "properties": {
+            "data": {"type": "string", "description": "JSON of one chunk; at last `[DONE]`."}
+        },
+    }
+}
 CHAT_DOCUMENT: dict[str, Any] = {
     "summary": "Answer a conversation, in OpenAI's shapes",
     "openapi_extra": {
@@ -253,7 +262,7 @@ CHAT_DOCUMENT: dict[str, Any] = {
             "description": "`chat.completion`, or a stream of `chat.completion.chunk`.",
             "content": {
                 "application/json": {"schema": {"type": "object"}},
-                "text/event-stream": EVENT_STREAM,
+                "text/event-stream": CHUNK_STREAM,
             },
         },
         **dict.fromkeys((400, 401, 403, 404, 409, 413, 415, 429, 500, 503, 504), OPENAI_ERROR),
