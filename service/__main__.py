@@ -60,6 +60,8 @@ def check_store(settings: Settings) -> None:
         try:
             store.ping()
             return
+        except WrongSetting as error:
+            raise Refusal(WRONG_SETTING, str(error)) from error
         except StoreUnavailable as error:
             if time.monotonic() > give_up_at:
                 raise Refusal(NO_STORE, f"MYOPIA_REDIS_URL: {error}") from error

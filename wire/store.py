@@ -28,7 +28,7 @@ from redis.exceptions import (
 from redis.retry import Retry
 
 from wire.calls import Call
-from wire.errors import StoreFull, StoreUnavailable
+from wire.errors import StoreFull, StoreUnavailable, WrongSetting
 from wire.pool import PatientPool
 from wire.settings import WireSettings
 
@@ -48,7 +48,7 @@ def in_wire_errors() -> Generator[None]:
     except (OutOfMemoryError, ReadOnlyError) as error:
         raise StoreFull("Redis refuses writes: out of memory or read-only") from error
     except (AuthenticationError, NoPermissionError) as error:
-        raise StoreUnavailable("Redis refuses the user or password of its URL") from error
+        raise WrongSetting("MYOPIA_REDIS_URL", "Redis refuses its user or password") from error
     except (ConnectionError, TimeoutError, BusyLoadingError, OSError) as error:
         raise StoreUnavailable("Redis does not answer") from error
     except ResponseError as error:

@@ -84,6 +84,8 @@ def connect(settings: WireSettings) -> Store:
         try:
             store.ping()
             return store
+        except WrongSetting as error:
+            raise Refusal(WRONG_SETTING, str(error)) from error
         except StoreUnavailable as error:
             if time.monotonic() > give_up_at:
                 raise Refusal(NO_STORE, f"MYOPIA_REDIS_URL: {error}") from error

@@ -7,8 +7,12 @@ import time
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from launch.redis import free_port
+from service.__main__ import STORE_WAIT_SECONDS, Refusal, check_store
+from service.settings import Settings
+from tests.redis_server import RedisServer
 
 ROOT = Path(__file__).parents[2]
 
@@ -50,6 +54,18 @@ def test_a_file_that_holds_no_keys_is_refused(tmp_path: Path) -> None:
     assert code == 2
     assert "python -m service.keys" in words
     assert "not json" not in words
+
+
+def test_a_wrong_password_is_refused_at_once(redis_server: RedisServer) -> None:
+    wrong = redis_server.url.replace("test-password", "hush")
+    code, words, _ = start(MYOPIA_REDIS_URL=wrong)
+    assert code == 2
+    assert "MYOPIA_REDIS_URL: Redis refuses its user or password" in words
+    assert "hush" not in words
+    began = time.monotonic()
+    with pytest.raises(Refusal):
+        check_store(Settings(redis_url=SecretStr(wrong)))
+    assert time.monotonic() - began < STORE_WAIT_SECONDS / 2
 
 
 def test_a_redis_that_is_not_there_is_named_and_its_password_is_not() -> None:

@@ -62,6 +62,14 @@ def test_a_model_that_is_not_there_is_named(wire_settings: WireSettings, tmp_pat
     assert f"MYOPIA_MODEL={missing}" in words
 
 
+def test_a_missing_password_is_refused_at_once(wire_settings: WireSettings) -> None:
+    without = wire_settings.durable_url.replace(":test-password@", "")
+    code, words = run({"MYOPIA_REDIS_URL": without}, "tests.worker.fake_main")
+    assert code == WRONG_SETTING
+    assert "MYOPIA_REDIS_URL: Redis refuses its user or password" in words
+    assert "waiting for Redis" not in words
+
+
 @pytest.mark.slow
 def test_a_redis_that_is_not_there_is_named() -> None:
     url = f"redis://:secret@127.0.0.1:{free_port()}/0"
