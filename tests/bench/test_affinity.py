@@ -50,7 +50,7 @@ def test_a_cancelled_ask_ends() -> None:
 def test_asks_meet_the_worker_that_knows_their_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two workers, few asks: with preference an album is read by one of them, and only once."""
     monkeypatch.setattr("bench.affinity.__main__.LOADS", (0.25,))
-    options = argparse.Namespace(albums=6, side=12, repeats=5, alone=6)
+    options = argparse.Namespace(albums=6, side=12, repeats=5, alone=6, wait=0.05)
     plan = Plan(workers=2, albums_kept=12, slots=4, read_ms=1, step_ms=1)
     figures = measure(plan, options)
     preferring, anyone = (figures[name]["load 0.25"] for name in ("preferring", "any"))

@@ -186,9 +186,13 @@ def test_the_command_fails_on_a_record_that_is_better(
 ) -> None:
     record = tmp_path / "quality.json"
     record.write_text(json.dumps({"reduced": means(lines(), MARGIN)}))
-    asked = Namespace(model="m", jobs=1, minutes=None, images=[4, 8], margin=MARGIN, check=record)
+    asked = Namespace(
+        model="m", jobs=1, minutes=None, images=[4, 8], margin=MARGIN, check=record, out=tmp_path
+    )
+    (tmp_path / "reduced").mkdir()
     monkeypatch.setattr(command.Stages, "reduced", lambda _: lines())
     command.reduced_run(asked)
+    assert not (tmp_path / "reduced").exists()  # what was measured before a change proves nothing
     monkeypatch.setattr(command.Stages, "reduced", lambda _: lines(**{"myopia@0.2": 0.9}))
     with pytest.raises(SystemExit, match=r"question: 90.0 is more than 2.0 below 100.0"):
         command.reduced_run(asked)
