@@ -17,6 +17,9 @@ READY_SECONDS = 120.0
 POLL_SECONDS = 0.25
 REDIS_GRACE_SECONDS = 10.0
 GATEWAY_GRACE_SECONDS = 10.0
+# One thread unless told otherwise: on a machine with other work, 64 asks of the small model took
+# 10 s with one thread and more than a minute with two (docs/log/engine.md).
+WORKER_ENVIRONMENT = {"OMP_NUM_THREADS": "1"}
 WORKER_GRACE_SECONDS = 40.0
 
 CURL = """
@@ -58,7 +61,8 @@ def start_all(supervisor: Supervisor, environment: dict[str, str]) -> None:
         ("service", GATEWAY_GRACE_SECONDS),
     ):
         command = [sys.executable, "-m", room]
-        supervisor.start(Child(room, command, environment, grace_seconds))
+        defaults = WORKER_ENVIRONMENT if room == "worker" else {}
+        supervisor.start(Child(room, command, {**defaults, **environment}, grace_seconds))
 
 
 def run(supervisor: Supervisor, address: str) -> int:
