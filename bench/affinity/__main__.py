@@ -1,6 +1,6 @@
 """`python -m bench.affinity`: share of asks that meet a remembered album, and what that makes wait.
 
-Two services on one Redis differ only in MYOPIA_PREFILL_WAIT_SECONDS: with preference (50 ms) and
+Two services on one Redis differ only in MYOPIA_PREFILL_WAIT_SECONDS: with preference (`--wait`) and
 without (0). The shares are counts, so a busy machine does not change them much; the waits of a
 single asker alternate between both, so that noise hits both alike. Writes build/affinity.json.
 """
@@ -21,7 +21,6 @@ from PIL import Image
 
 from bench.affinity.stack import Plan, Service, running
 
-WAITS = {"preferring": 0.05, "any": 0.0}
 PICTURES = 3
 LOADS = (0.5, 1.0, 2.0)
 """Askers per slot of the fleet: slots to spare, none and no queue, and a queue."""
@@ -77,7 +76,7 @@ def measure(plan: Plan, options: argparse.Namespace) -> dict[str, dict[str, Any]
     """Both services with so many workers each."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        running(Path(folder), plan, WAITS) as services,
+        running(Path(folder), plan, {"preferring": options.wait, "any": 0.0}) as services,
     ):
         figures: dict[str, dict[str, Any]] = {name: {} for name in services}
         sets = {}
@@ -99,6 +98,7 @@ def main() -> None:
     parser.add_argument("--kept", type=int, default=16, help="albums that a worker remembers")
     parser.add_argument("--repeats", type=int, default=8)
     parser.add_argument("--slots", type=int, default=4, help="asks at once in a worker")
+    parser.add_argument("--wait", type=float, default=0.05, help="MYOPIA_PREFILL_WAIT_SECONDS")
     parser.add_argument("--alone", type=int, default=40)
     parser.add_argument("--read-ms", type=float, default=200, help="reading an album")
     parser.add_argument("--step-ms", type=float, default=100, help="one of four steps")
