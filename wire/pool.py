@@ -32,11 +32,13 @@ class PatientPool(ConnectionPool):
         async with self._while_it_talks():
             await self._free.acquire()
             connection: AbstractConnection = self.get_available_connection()  # type: ignore[no-untyped-call]
+            is_sound = False
             try:
                 await self.ensure_connection(connection)
-            except BaseException:
-                await self.release(connection)
-                raise
+                is_sound = True
+            finally:
+                if not is_sound:
+                    await self.release(connection)
         return connection
 
     async def release(self, connection: AbstractConnection) -> None:
