@@ -171,18 +171,20 @@ async def crowd(url: str, path: str, count: int, **more: Any) -> list[tuple[floa
 @pytest.mark.parametrize("how", ["killed", "stopped"])
 def test_a_crowd_hears_it_as_soon(own_redis: RedisServer, how: str) -> None:
     """More callers than connections: nobody waits for a connection that cannot come."""
+    sent = {"json": body(cache="off")}
     with listening(settings_for(own_redis)) as url:
         asyncio.run(crowd(url, "/readyz", 1))
-        noise = asyncio.run(crowd(url, "/livez", 60))[-1][0]
         slowest = []
         with away(own_redis, how):
+            alone = asyncio.run(crowd(url, "/v1/ask", 1, **sent))[0][0]
             for _ in range(3):  # the best of three: other work may share the machine
-                told = asyncio.run(crowd(url, "/v1/ask", 60, json=body(cache="off")))
+                told = asyncio.run(crowd(url, "/v1/ask", 60, **sent))
                 assert {status for _, status in told} == {503}
                 slowest.append(told[-1][0])
                 if slowest[-1] < 1:
                     break
-    assert min(slowest) < 1 + 3 * noise, (noise, slowest)
+    # One second; where the machine has no time, less than two rounds of waiting (it was three).
+    assert min(slowest) < max(1.0, 1.8 * alone), (alone, slowest)
 
 
 def test_a_store_that_stops_between_two_looks_is_said_as_soon(own_redis: RedisServer) -> None:
