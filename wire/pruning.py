@@ -14,6 +14,7 @@ from pydantic import (
     ValidationInfo,
     WithJsonSchema,
     field_validator,
+    model_validator,
 )
 from pydantic_core import core_schema
 
@@ -73,9 +74,26 @@ class Params(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=False)
 
 
+# The paper's form as far as it is known; what is ours by inference is told in `myopia.presets`.
+PAPER: dict[str, object] = {
+    "gamma": 1.8,
+    "alpha": 0.5,
+    "guide": "question",
+    "subsidy": "index",
+    "bin_mode": "paper",
+    "bin_scope": "global",
+    "min_per_image": 0,
+}
+
+
 class Pruning(Params):
     """How one ask's KV cache is pruned after prefill; every field may differ per ask."""
 
+    preset: Literal["default", "paper"] = Field(
+        "default",
+        description="Where `myopia`'s knobs that are left out come from: what was measured best, "
+        "or the paper's form as far as it is known.",
+    )
     policy: PolicyName = Field("myopia", description="Method that scores the image tokens.")
     budget: Budget = Field(
         0.2,
@@ -144,6 +162,13 @@ class Pruning(Params):
     merge: Literal["pivotal", "averaged", "weighted"] = Field(
         "pivotal", description="`look-m` only: how evicted tokens are merged into kept ones."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _start_from_the_preset(cls, said: object) -> object:
+        if isinstance(said, dict) and said.get("preset") == "paper":
+            return {**PAPER, **said}
+        return said
 
     @field_validator("target_agreement")
     @classmethod

@@ -18,7 +18,7 @@ from wire.messages import Ask, BudgetChoice, TextPart
 FILE = "calibration.json"
 WHOLE = 1.0
 # Knobs that say how much is kept, which is what a calibration varies.
-AMOUNT = {"budget", "target_agreement"}
+AMOUNT = {"preset", "budget", "target_agreement"}
 
 
 class Cell(BaseModel):

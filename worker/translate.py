@@ -40,6 +40,9 @@ CODES: tuple[tuple[type[Exception], Code], ...] = (
 )
 """Exception to code; the first that fits."""
 
+SETTLED = {"preset", "target_agreement"}
+"""Fields of the wire's pruning that have done their work before the engine is asked."""
+
 INTERNAL = "The worker failed in a way that was not expected; its log has the cause."
 Fetch = Callable[[str], bytes | None]
 
@@ -66,7 +69,7 @@ def _pruning(ask: Ask) -> Pruning:
     """As asked; a budget of `auto` must have been settled before (`worker.calibration`)."""
     if ask.pruning.budget == "auto":
         raise BadRequest("budget `auto` was not settled; give a number", field="/pruning/budget")
-    return Pruning(**ask.pruning.model_dump(exclude={"target_agreement"}))
+    return Pruning(**ask.pruning.model_dump(exclude=SETTLED))
 
 
 def _part(part: messages.Part, fetch: Fetch, limits: PictureLimits) -> Picture | str:

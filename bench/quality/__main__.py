@@ -21,6 +21,7 @@ from bench.quality.captions import caption_table
 from bench.quality.lines import Line
 from bench.quality.measuring import Plan, draw_samples
 from bench.quality.pages import write_pages
+from bench.quality.plots import slug
 from bench.quality.profile import profile
 from bench.quality.recorded import check, means
 from bench.quality.runs import (
@@ -177,7 +178,8 @@ def main() -> None:
     parser.add_argument("--check", type=Path, help="recorded quality.json to compare with")
     parser.add_argument("--fresh", action="store_true", help="do not go on with an earlier run")
     asked = parser.parse_args()
-    asked.out /= revision_of(Path(asked.model))
+    folder = Path(asked.model)
+    asked.out /= revision_of(folder) if folder.is_dir() else slug(asked.model)
     if asked.fresh:
         shutil.rmtree(asked.out, ignore_errors=True)
     run = reduced_run if asked.reduced else policies_run if asked.policies else full_run

@@ -4,7 +4,8 @@ import { el } from "./dom.js";
 
 const STEPS = { budget: 0.01, gamma: 0.1, alpha: 0.05 };
 export const MAIN = ["policy", "budget", "gamma", "alpha"];
-const HIDDEN = new Set(["question", "images", "pruning", "generation", "stream", "explain", "webhook_url"]);
+// `preset` would be overruled by the knobs above, which the page always sends.
+const HIDDEN = new Set(["preset", "question", "images", "pruning", "generation", "stream", "explain", "webhook_url"]);
 
 /** The policy and the three sliders of one setting. `letter` keeps ids of two sets apart. */
 export function mainKnobs(place, schema, letter, changed) {

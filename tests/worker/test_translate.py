@@ -10,12 +10,13 @@ import myopia.errors
 from myopia import params, report
 from myopia.pictures import PictureLimits
 from myopia.policies import POLICIES
+from myopia.presets import PRESETS
 from tests.wire.asks import make_ask
 from wire import codes, messages, pruning
 from wire.errors import MessageRefused, StoreUnavailable
 from wire.messages import Done, Failed, ImagePart, TextPart, Turn
 from wire.records import Ending
-from worker.translate import CODES, ending_state, to_done, to_failed, to_request
+from worker.translate import CODES, SETTLED, ending_state, to_done, to_failed, to_request
 
 LIMITS = PictureLimits()
 
@@ -25,8 +26,8 @@ def names(kind: type) -> set[str]:
 
 
 def test_field_sets_agree() -> None:
-    # What `auto` aims at is settled before the engine is asked (worker.calibration).
-    assert set(pruning.Pruning.model_fields) - {"target_agreement"} == names(params.Pruning)
+    assert set(pruning.Pruning.model_fields) - SETTLED == names(params.Pruning)
+    assert set(pruning.Pruning.model_fields) >= SETTLED
     assert set(pruning.Generation.model_fields) | {"logprobs"} == names(params.Sampling)
     assert set(messages.Usage.model_fields) == names(report.Usage)
     assert set(messages.Timings.model_fields) == names(report.Timings)
@@ -35,11 +36,23 @@ def test_field_sets_agree() -> None:
 
 
 def test_defaults_agree() -> None:
-    wire_pruning = pruning.Pruning().model_dump(exclude={"target_agreement"})
+    wire_pruning = pruning.Pruning().model_dump(exclude=SETTLED)
     assert wire_pruning == dataclasses.asdict(params.Pruning())
     wire = pruning.Generation().model_dump()
     engine = dataclasses.asdict(params.Sampling())
     assert {**wire, "logprobs": None} == engine
+
+
+def test_presets_agree_and_knobs_beside_them_count() -> None:
+    for name in ("default", "paper"):
+        wire = pruning.Pruning.model_validate({"preset": name})
+        assert params.Pruning(**wire.model_dump(exclude=SETTLED)) == PRESETS[name]
+        again = pruning.Pruning.model_validate_json(wire.model_dump_json())
+        assert again == wire
+    mixed = pruning.Pruning.model_validate({"preset": "paper", "gamma": 2.5, "budget": 0.1})
+    assert (mixed.gamma, mixed.budget, mixed.subsidy) == (2.5, 0.1, "index")
+    with pytest.raises(ValueError, match="preset"):
+        pruning.Pruning.model_validate({"preset": "best"})
 
 
 def test_policy_names_agree() -> None:
@@ -66,7 +79,7 @@ def test_every_field_of_the_ask_arrives() -> None:
     assert [turn.role for turn in request.turns] == ["system", "user"]
     assert (request.ask_id, request.options, request.deadline) == (ask.ask_id, ("1", "2"), 123.0)
     assert (request.tiles, request.reuse, request.explain) == ("base", "none", True)
-    asked = ask.pruning.model_dump(exclude={"target_agreement"})
+    asked = ask.pruning.model_dump(exclude=SETTLED)
     assert dataclasses.asdict(request.pruning) == asked
     assert request.sampling == params.Sampling(7, 1, 1, 5, ("x",), 3)
 
