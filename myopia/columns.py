@@ -105,3 +105,43 @@ def weighted_sums(
             heavy = weights[:, begin : begin + rows].to(attention.device).repeat(1, groups)
             goal[..., :seen] += (heavy / groups) @ attention.flatten(1, 2)
     return sums.transpose(0, 1)
+
+
+def attend_and_sum(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    weights: torch.Tensor | None,
+    scaling: float,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Causal attention `(Q, T, D)` of a prompt's last T rows, and their `weighted_sums`.
+
+    query `(Q, T, D)`, key and value `(H, S, D)`, float32; where every row is summed anyway, its
+    weights need not be computed twice (on one core a third less than SDPA and the sums apart).
+    """
+    heads, stored, width = key.shape
+    groups, tokens = query.shape[0] // heads, query.shape[1]
+    kinds = 1 if weights is None else len(weights)
+    sums = torch.zeros(heads, kinds, stored, device=key.device)
+    attended = torch.empty(heads, groups, tokens, width, device=key.device)
+    grouped = (query * scaling).view(heads, groups, tokens, width)
+    positions = torch.arange(stored - tokens, stored)
+    rows, together = pieces(query, heads, stored)
+    for head in range(0, heads, together):
+        own = slice(head, head + together)
+        for begin in range(0, tokens, rows):
+            stop = min(tokens, begin + rows)
+            seen = stored - tokens + stop
+            logits = grouped[own, :, begin:stop].flatten(1, 2) @ key[own, :seen].transpose(1, 2)
+            by_row = logits.view(-1, groups, stop - begin, seen)
+            later = by_row[..., seen - (stop - begin) + 1 :]
+            later.masked_fill_(_hidden(positions[begin:stop], seen, key.device), float("-inf"))
+            shares = torch.softmax(logits, dim=-1)
+            if weights is None:
+                sums[own, 0, :seen] += shares.sum(1) / groups
+            else:
+                heavy = weights[:, begin:stop].to(key.device).repeat(1, groups) / groups
+                sums[own, :, :seen] += heavy @ shares
+            mixed = shares @ value[own, :seen]
+            attended[own, :, begin:stop] = mixed.view(-1, groups, stop - begin, width)
+    return attended.view(-1, tokens, width), sums.transpose(0, 1)

@@ -76,16 +76,28 @@ class Observer:
         stop = start + query.shape[1]
         if key.shape[1] != stop:
             raise ValueError(f"keys hold {key.shape[1]} tokens, rows end at {stop}")
-        self._read.clear()
-        self._seen[layer] = stop
-        for kind in self._sights.kinds:
-            self._room(kind, key)
+        self._reach(layer, stop, key)
         for sight in self._sights.of(start, stop):
             self._add(layer, sight, query, key, scaling, lse)
         if self.needs.sparsity:
             self._see_sparsity(layer, query, key, start, scaling)
         if self.needs.elite:
             self._see_elite(layer, query, key, start, scaling)
+
+    def whole(self, start: int, stop: int) -> Sight | None:
+        """Where nearly every row of a chunk is summed: how; their sums may be handed to `take`.
+
+        None where the chunk's few rows, or more than sums of them, are to be seen.
+        """
+        if self.needs.sparsity or self.needs.elite or not self.layout.spans:
+            return None
+        return self._sights.whole(start, stop)
+
+    def take(self, layer: int, sight: Sight, sums: torch.Tensor) -> None:
+        """Take in a chunk by its sums `(W, H, S)`, as `whole` asked for them, instead of seeing."""
+        self._reach(layer, sums.shape[2], sums[0])
+        for kind, own in zip(sight.kinds, sums, strict=True):
+            self._sums[kind][layer, :, : sums.shape[2]] += own
 
     def evidence(self, layer: int) -> Evidence:
         """What was seen in one layer; call after the last chunk."""
@@ -146,6 +158,13 @@ class Observer:
             found = list(weighted_sums(own, key, rows, sight.weights, scaling))
         for kind, sums in zip(sight.kinds, found, strict=True):
             self._room(kind, key)[layer, :, : sums.shape[1]] += sums
+
+    def _reach(self, layer: int, stop: int, like: torch.Tensor) -> None:
+        """Note that a layer is seen up to `stop`; what was read of it is out of date."""
+        self._read.clear()
+        self._seen[layer] = stop
+        for kind in self._sights.kinds:
+            self._room(kind, like)
 
     def _room(self, kind: str, like: torch.Tensor) -> torch.Tensor:
         """The sums of a kind `(L, H, S)`, made when they are first needed."""

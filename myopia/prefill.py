@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
+from myopia.columns import attend_and_sum
 from myopia.loading import Checkpoint
 from myopia.observer import Observer
 from myopia.prompt import Prompt
@@ -64,6 +65,11 @@ class _Attention:
         self.space.values[layer, :, self.start : stop] = value[0]
         keys, values = self.space.keys[layer, :, :stop], self.space.values[layer, :, :stop]
         if self.observer is not None:
+            sight = self.observer.whole(self.start, stop) if _is_plain(query) else None
+            if sight is not None:
+                every = attend_and_sum(query[0], keys, values, sight.weights, scaling)
+                self.observer.take(layer, sight, every[1])
+                return every[0].transpose(0, 1)[None]
             self.observer.see(layer, query[0], keys, self.start, scaling)
         whole = self.start == 0
         attended = scaled_dot_product_attention(
@@ -84,6 +90,11 @@ class _Attention:
             rows = torch.arange(self.start, stop, device=device)[:, None]
             self._mask = torch.arange(stop, device=device)[None] <= rows
         return self._mask
+
+
+def _is_plain(query: torch.Tensor) -> bool:
+    """Whether attention by matrices is as good as the kernels: float32 on a CPU."""
+    return query.device.type == "cpu" and query.dtype == torch.float32
 
 
 class _Apart:

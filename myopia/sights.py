@@ -12,6 +12,9 @@ from myopia.evidence import Needs
 from myopia.layout import Layout
 from myopia.sampling_plan import asking_rows, cumulative_rows
 
+# Rows that count for nothing cost nothing more where the others are attended with their sums.
+MOSTLY = 0.8
+
 
 @dataclass(frozen=True, slots=True)
 class Sight:
@@ -44,12 +47,30 @@ class Sights:
         self.weights = weights[:, self.rows]
         self._chunk = (0, 0)
         self._sights: list[Sight] = []
+        self._whole: tuple[tuple[int, int], Sight | None] = ((0, 0), None)
 
     def of(self, start: int, stop: int) -> list[Sight]:
         """What to sum of positions [start, stop): rows of few kinds apart from those of more."""
         if self._chunk != (start, stop):
             self._chunk, self._sights = (start, stop), self._found(start, stop)
         return self._sights
+
+    def whole(self, start: int, stop: int) -> Sight | None:
+        """The chunk's every row as one sight, where nearly all of them count; else None."""
+        if self._whole[0] != (start, stop):
+            low, high = torch.searchsorted(self.rows, torch.tensor([start, stop])).tolist()
+            sight = None
+            if high - low >= MOSTLY * (stop - start) and high > low:
+                weights = torch.zeros(len(self.kinds), stop - start)
+                weights[:, self.rows[low:high] - start] = self.weights[:, low:high]
+                counting = (weights > 0).any(1)
+                kinds = tuple(k for k, one in zip(self.kinds, counting, strict=True) if one)
+                plain = len(kinds) == 1 and bool((weights[counting] == 1).all())
+                rows = torch.arange(start, stop)
+                own = None if plain else weights[counting]
+                sight = Sight(kinds, rows, slice(0, stop - start), own)
+            self._whole = ((start, stop), sight)
+        return self._whole[1]
 
     def _found(self, start: int, stop: int) -> list[Sight]:
         low, high = torch.searchsorted(self.rows, torch.tensor([start, stop])).tolist()

@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from myopia.columns import attend_and_sum
 from myopia.layout import Layout, Span
 from myopia.observer import Observer, can_resume
 from myopia.params import Pruning
@@ -175,3 +176,50 @@ def test_long_questions_are_thinned_evenly_and_weighed() -> None:
     assert len(rows) == 256
     assert weight == pytest.approx(1296 / 256)
     assert set(rows.diff().tolist()) <= {5, 6}
+
+
+@pytest.mark.parametrize(("groups", "start"), [(1, 0), (2, 0), (2, 17)])
+def test_attention_with_its_sums_is_attention_and_its_sums(groups: int, start: int) -> None:
+    row = make_row(make_layout(images=5, base=6), layers=1, groups=groups)
+    query, key, value = row.queries[0][:, start:], row.keys[0], row.values[0]
+    weights = torch.rand(2, query.shape[1])
+    matrix = eager(row, 0)[:, :, start:]
+    wanted = torch.einsum("hgts,hsd->hgtd", matrix, value).flatten(0, 1)
+    for heavy in (weights, None):
+        attended, sums = attend_and_sum(query, key, value, heavy, SCALING)
+        torch.testing.assert_close(attended, wanted, atol=1e-5, rtol=1e-5)
+        by_row = matrix.mean(1)  # (H, T, S)
+        each = torch.ones(1, query.shape[1]) if heavy is None else heavy
+        torch.testing.assert_close(sums, torch.einsum("wt,hts->whs", each, by_row))
+
+
+@pytest.mark.parametrize("cut", [1, 30, LAYOUT.length - 3])
+def test_sums_that_are_handed_over_are_those_that_are_seen(cut: int) -> None:
+    for pruning in (Pruning(), Pruning(alpha=0), Pruning(policy="h2o")):
+        seen, told = ROW.observed(pruning, chunk=cut), Observer(LAYOUT, pruning, layers=2)
+        handed = 0
+        for start in range(0, LAYOUT.length, cut):
+            stop = min(LAYOUT.length, start + cut)
+            for layer in range(2):
+                query, key = ROW.queries[layer][:, start:stop], ROW.keys[layer][:, :stop]
+                sight = told.whole(start, stop)
+                if sight is None:
+                    told.see(layer, query, key, start, SCALING)
+                    continue
+                handed += 1
+                value = ROW.values[layer][:, :stop]
+                told.take(
+                    layer, sight, attend_and_sum(query, key, value, sight.weights, SCALING)[1]
+                )
+        assert handed
+        for name in ("columns", "text", "window"):
+            mine, wanted = (getattr(one.evidence(1), name) for one in (told, seen))
+            assert (mine is None) == (wanted is None)
+            if mine is not None:
+                torch.testing.assert_close(mine, wanted, atol=1e-5, rtol=1e-5)
+
+
+def test_few_rows_and_more_than_sums_are_seen() -> None:
+    for pruning in (Pruning(alpha=1), Pruning(policy="vl-cache"), Pruning(policy="airv")):
+        observer = Observer(LAYOUT, pruning, layers=1)
+        assert observer.whole(0, LAYOUT.spans[-1].stop) is None
