@@ -63,6 +63,7 @@ class Objects:
 
     async def check(self, *, writing: bool) -> None:
         """Raise `WrongSetting` where the bucket or its keys are wrong, by trying them."""
+        await self.open()
         if writing:
             await self.put(PROBE, b"probe")
             await self.delete(PROBE)

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from service.settings import Settings
 from tests.redis_server import RedisServer, redis_server
-from tests.s3_server import S3Server, bucket, s3_server
+from tests.s3_server import SILENCE_SECONDS, S3Server, bucket, s3_server
 from tests.service.gateway import listening
 from tests.system.asking import ask, picture
 from tests.worker.fake_engine import expected_answer
@@ -23,7 +23,7 @@ from tests.worker.processes import ROOT, WorkerProcess
 
 __all__ = ["bucket", "redis_server", "s3_server"]
 WORKER = "tests.worker.fake_main"
-SOON_SECONDS = 3.0  # the gateway's promise is one; this machine may be crowded
+SOON_SECONDS = SILENCE_SECONDS + 2.5  # what is not the bucket's silence is a crowded machine
 
 
 @pytest.fixture(scope="module")
@@ -111,19 +111,19 @@ def test_a_worker_waits_for_the_bucket_and_the_ask_is_answered(
     )
     body = {"question": "patience", "images": [{"id": stored.json()["id"]}]}
     bucket.send(signal.SIGSTOP)
-    threading.Timer(2.0, bucket.send, [signal.SIGCONT]).start()
+    threading.Timer(4.0, bucket.send, [signal.SIGCONT]).start()
     began = time.monotonic()
     answer = httpx.post(f"{service}/v1/ask", json=body, timeout=60)
     assert answer.status_code == 200, answer.text
     assert answer.json()["answer"] == expected_answer("patience")
-    assert time.monotonic() - began > 1.9, "the bucket was not needed: the test shows nothing"
+    assert time.monotonic() - began > 3.9, "the bucket was not needed: the test shows nothing"
 
 
 def test_a_deadline_ends_the_waiting(service: str, bucket: S3Server) -> None:
     stored = httpx.post(
         f"{service}/v1/images", content=picture("brown"), headers={"Content-Type": "image/png"}
     )
-    body = {"question": "late", "images": [{"id": stored.json()["id"]}], "timeout_seconds": 1.5}
+    body = {"question": "late", "images": [{"id": stored.json()["id"]}], "timeout_seconds": 2}
     bucket.send(signal.SIGSTOP)
     try:
         answer = httpx.post(f"{service}/v1/ask", json=body, timeout=60)
