@@ -107,7 +107,7 @@ async def _submit(
     outcome = await desk.ledger.submit(wanted.ask, tenant=wanted.tenant, room=room, flight=flight)
     match outcome:
         case Accepted(ask_id, wait_seconds):
-            desk.crowd.forget(wanted.tenant)
+            desk.crowd.change(wanted.tenant)
             desk.chore(desk.send(ask_id))  # however slow the broker is, the ask is accepted
             wait = wait_seconds if fleet.slots else None
             return Entry(wanted, ask_id, key, "miss" if key else "off", expected_wait_seconds=wait)
@@ -167,7 +167,7 @@ async def follow(
                 yield named
     finally:
         desk.inflight -= 1
-        desk.crowd.forget(entry.wanted.tenant)
+        desk.crowd.change(entry.wanted.tenant)
         if not ended and grace_seconds is not None:
             desk.chore(desk.leave(entry.ask_id, grace_seconds))
 
