@@ -10,6 +10,7 @@ import json
 import shutil
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ from pocket import weights_folder
 
 # Shares of the time when it is bounded, in the order of the stages. The reduced run, captions and
 # profiles are small and always whole.
-TABLE_UNTIL, SURFACE_UNTIL = 0.45, 0.55
+TABLE_UNTIL, SURFACE_UNTIL, REST_UNTIL, LEAST_SHARE = 0.45, 0.55, 0.75, 0.05
 
 
 class Stages:
@@ -77,14 +78,16 @@ class Stages:
         self._say("all policies on all datasets")
         plan = main_plan(self._asked.model, self._asked.samples, self._images)
         rest = rest_plan(self._asked.model, self._images)
-        lines = self._team.run(rest, self._asked.out / "rest", self._until(0.8)) if rest else []
+        lines = (
+            self._team.run(rest, self._asked.out / "rest", self._until(REST_UNTIL)) if rest else []
+        )
         lines += self._team.run(plan, self._asked.out / "main", self._until(1.0))
         return summarise(lines, self._asked.margin, plan.datasets) | {"questions": _count(lines)}
 
     def alone(self) -> dict[str, Any]:
         """Captions and Figure A2, which run in one process beside nothing else."""
         self._say("captions and profiles")
-        torch.set_num_threads(max(1, self._asked.jobs))
+        torch.set_num_threads(1)
         checkpoint = load(self._asked.model, device="cpu")
         shown = Plan(READING, self._images[-1:], 4, (), seed=5)
         draw_samples(shown, self._asked.out / "profile")
@@ -100,7 +103,10 @@ class Stages:
 
     def _until(self, share: float) -> float | None:
         minutes: float | None = self._asked.minutes
-        return None if minutes is None else self._begun + 60 * minutes * share
+        if minutes is None:
+            return None
+        # A stage that comes late still gets a little, so that its tables are not empty.
+        return max(self._begun + 60 * minutes * share, time.time() + 60 * minutes * LEAST_SHARE)
 
 
 def full_run(asked: argparse.Namespace) -> None:
@@ -109,8 +115,14 @@ def full_run(asked: argparse.Namespace) -> None:
     with crew(asked.model, asked.jobs) as team:
         stages = Stages(asked, team)
         reduced = stages.reduced()
-        results: dict[str, Any] = stages.alone()
-        results |= {"table": stages.table(TABLE_UNTIL), "surface": stages.surface()}
+        # Beside the pool's processes, since it has one part only; without a pool, before the rest.
+        with ThreadPoolExecutor(1) as beside:
+            alone = beside.submit(stages.alone)
+            if team.pool is None:
+                alone.result()
+            results: dict[str, Any] = {"table": stages.table(TABLE_UNTIL)}
+            results |= alone.result()
+        results |= {"surface": stages.surface()}
         results |= {"main": stages.main(), "reduced": means(reduced, asked.margin)}
     results["card"] = {
         "revision": results.pop("revision"),
