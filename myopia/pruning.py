@@ -84,13 +84,17 @@ def _choose(scores: torch.Tensor, layout: Layout, pruning: Pruning, quota: int) 
     kept, bins = budget.split_quota(quota, layout, pruning)
     floor = budget.image_floor(kept, layout, pruning)
     rule = Rule(kept, floor, pruning.newline_policy)
-    policy = policy_of(pruning)
-    if not policy.graded:
+    if not policy_of(pruning).graded:
         return Decisions(scores, select(scores, layout, rule), bins)
     scores = scores * subsidised(scores, layout, pruning)
-    if pruning.subsidy == "quota" and "subsidy" in policy.knobs:  # a default binds no rival
+    if by_quota(pruning):
         return Decisions(scores, select_by_quota(scores, layout, rule, pruning.gamma), bins)
     return Decisions(scores, select(scores, layout, rule), bins)
+
+
+def by_quota(pruning: Pruning) -> bool:
+    """Whether each image has its own part of the budget; a default binds no rival's policy."""
+    return pruning.subsidy == "quota" and "subsidy" in policy_of(pruning).knobs
 
 
 def subsidised(scores: torch.Tensor, layout: Layout, pruning: Pruning) -> torch.Tensor:
@@ -116,6 +120,8 @@ def _traced(
         own = slice(number * each, (number + 1) * each)
         before = scores[own] if graded else evidence.mass()
         after = choices.scores[own] if graded else before
+        if graded and by_quota(pruning):  # the subsidy is in the quotas, and not in the scores
+            after = choices.kept[own].float()
         traces.append(
             LayerTrace(
                 kept=choices.kept[own].float().mean(0).cpu(),

@@ -14,7 +14,7 @@ class LayerTrace:
 
     kept: torch.Tensor  # (N,) float32, share of heads that kept the token
     before: tuple[float, ...] | None  # M shares of attention, None where nothing was seen
-    after: tuple[float, ...] | None  # M shares of the subsidised scores
+    after: tuple[float, ...] | None  # M shares of the subsidised scores; `quota`: of what is kept
     bin_sizes: tuple[int, ...]  # members of each bin (head mean, rounded, where heads differ)
     bin_images: tuple[int, ...]  # image of each bin's representative
 

@@ -69,6 +69,17 @@ def test_numbers_add_up() -> None:
     json.dumps(found, allow_nan=False)
 
 
+def test_a_quota_shows_as_what_each_image_was_given() -> None:
+    """Quotas leave scores as they are: "after" must not repeat "before" as if nothing were done."""
+    found = told(Pruning(budget=0.4, subsidy="quota", gamma=2.5), layers=2)
+    parts = [image["groups"][0] for image in found["images"]]
+    assert [part["before"] for part in parts] != [part["after"] for part in parts]
+    kept = sum(part["kept"] for part in parts)
+    for part in parts:
+        assert part["after"] == pytest.approx(part["kept"] / kept, abs=2e-3)
+    assert parts[-1]["after"] > parts[0]["after"]
+
+
 def test_bin_sizes_are_the_pruned_tokens() -> None:
     found = told(Pruning(budget=0.4), layers=1)
     sizes = [size for image in found["images"] for size in image["groups"][0]["bins"]]
