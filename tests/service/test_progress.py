@@ -42,15 +42,15 @@ def a_second_each(responder: Responder) -> None:
 
 
 @pytest.fixture
-def idle(responder: Responder) -> Responder:
-    """A worker with one slot that is alive and takes nothing up."""
+def idle(http: httpx.Client, responder: Responder) -> Responder:
+    """A worker with one slot that is alive and takes nothing up, and is known as such."""
     responder.stop_taking()
     a_second_each(responder)
+    assert eventually(lambda: http.get("/readyz").json()["slots"] == 1)
     return responder
 
 
 def test_place_in_202_and_look_up_under_fair_turns(http: httpx.Client, idle: Responder) -> None:
-    assert eventually(lambda: http.get("/readyz").json()["slots"] == 1)
     states = [asked(http, f"{n}?") for n in range(3)]
     assert [(s["status"], s["position"], s["expected_wait_seconds"]) for s in states] == [
         ("queued", 1, 0),
