@@ -47,6 +47,7 @@ def test_a_cancelled_ask_ends() -> None:
 
 
 @pytest.mark.skipif(find_binary() is None, reason="no redis-server here")
+@pytest.mark.slow
 def test_asks_meet_the_worker_that_knows_their_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two workers, few asks: with preference an album is read by one of them, and only once."""
     monkeypatch.setattr("bench.affinity.__main__.LOADS", (0.25,))
