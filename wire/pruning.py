@@ -62,8 +62,8 @@ Budget = Annotated[
             serialization=core_schema.plain_serializer_function_ser_schema(lambda value: value),
         )
     ),
-    WithJsonSchema(
-        {"anyOf": [{"type": "number", **_BOUNDS}, {"type": "string", "const": "auto"}], **_BOUNDS}
+    WithJsonSchema(  # an enum of one: generated clients read a `const` beside a number wrongly
+        {"anyOf": [{"type": "number", **_BOUNDS}, {"type": "string", "enum": ["auto"]}], **_BOUNDS}
     ),
 ]
 

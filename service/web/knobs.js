@@ -28,7 +28,7 @@ export function mainKnobs(place, schema, letter, changed) {
     const attributes = { min, max: field.maximum, step: field.step, "aria-describedby": `${id}-help` };
     const range = el("input", { type: "range", id, ...attributes, on: { input: () => take(name, Number(range.value)) } });
     // A word that may stand in place of the number, such as `auto`.
-    const word = field.anyOf?.map((one) => one.const).find(Boolean);
+    const word = field.anyOf?.map((one) => one.enum?.[0]).find(Boolean);
     const box = word && el("input", { type: "checkbox", id: `${id}-${word}`, on: { change: () => take(name, box.checked ? word : Number(range.value)) } });
     const number = el("input", { type: "number", ...attributes, step: "any", "aria-label": `${name}, exact`, id: `${id}-exact`, on: { change: () => take(name, Number(number.value)) } });
     const show = (value) => {
