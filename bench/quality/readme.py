@@ -55,7 +55,11 @@ def policy_table(summary: Mapping[str, Any]) -> str:
 
 def _skill(dataset: str) -> str:
     """The card's words; where two datasets need the same, what sets the second apart."""
-    apart = {"WikiVQA": ", notes between", "ImageNeedleInAHaystack": ", only one"}
+    apart = {
+        "WikiVQA": ", notes between",
+        "ALFRED": ", notes between",
+        "ImageNeedleInAHaystack": ", only one",
+    }
     return " + ".join(SKILLS[dataset]) + apart.get(dataset, "")
 
 
