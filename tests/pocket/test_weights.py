@@ -111,6 +111,7 @@ def test_short_card(model: Any) -> None:
     assert short_disagreements(json.loads(card.read_text()), model) == []
 
 
+@pytest.mark.slow
 def test_pictures_answer_and_tiles_help(model: Any) -> None:
     """Blind, no task that needs pictures beats its best guess; small things need the tiles."""
     found = controls(model, held_out(model, 10, 6000), 4, 4)
