@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -9,7 +10,7 @@ import structlog
 from pydantic import SecretStr
 
 from service.settings import Settings
-from tests.redis_server import RedisServer, redis_server
+from tests.redis_server import RedisServer, find_binary, redis_server
 from tests.service.gateway import listening
 from tests.service.responder import Responder, responding
 
@@ -59,3 +60,15 @@ def http(client: httpx.Client, redis_server: RedisServer) -> httpx.Client:
 def responder(http: httpx.Client, settings: Settings) -> Iterator[Responder]:
     with responding(settings) as running:
         yield running
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis of the test's own, to be stopped and killed."""
+    binary = find_binary()
+    if binary is None:
+        pytest.skip("no redis-server")
+    server = RedisServer(tmp_path, binary=binary)
+    server.start()
+    yield server
+    server.kill()

@@ -18,7 +18,8 @@ from tests.service.gateway import LOOPS, listening
 from tests.service.pictures import encode, hostile, noise
 from tests.service.responder import Responder, responding
 from tests.service.test_ask import RED, item
-from tests.service.test_bad_input import ADDRESS, BODIES, FORMS
+from tests.service.test_bad_forms import FORMS
+from tests.service.test_bad_input import ADDRESS, BODIES
 from tests.service.test_fetch import TRICKS
 
 UPLOADER = """

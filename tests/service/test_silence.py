@@ -16,7 +16,7 @@ from fastapi.routing import iter_route_contexts
 
 from service.app import create_app
 from service.keys import make
-from tests.redis_server import RedisServer, find_binary
+from tests.redis_server import RedisServer
 from tests.service.conftest import settings_for
 from tests.service.gateway import listening
 from tests.service.test_ask import RED, body, item
@@ -72,17 +72,6 @@ WITHOUT_STORE = {
     "/problems/{code}", "/", "/web/knobs.json", "/web/{name:path}",
 }  # fmt: skip
 """Routes that answer without Redis; a new one must be added here, or to the calls above."""
-
-
-@pytest.fixture
-def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
-    binary = find_binary()
-    if binary is None:
-        pytest.skip("no redis-server")
-    server = RedisServer(tmp_path, binary=binary)
-    server.start()
-    yield server
-    server.kill()
 
 
 @contextlib.contextmanager

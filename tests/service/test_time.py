@@ -5,13 +5,12 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import httpx
 import pytest
 
 from service.settings import Settings
-from tests.redis_server import RedisServer, find_binary
+from tests.redis_server import RedisServer
 from tests.service.conftest import settings_for
 from tests.service.gateway import listening
 from tests.service.responder import Responder, Step, done, responding
@@ -144,17 +143,6 @@ def test_metrics_count_what_happened(http: httpx.Client, responder: Responder) -
         "myopia_workers 1.0",
     ):
         assert name in text
-
-
-@pytest.fixture
-def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
-    binary = find_binary()
-    if binary is None:
-        pytest.skip("no redis-server")
-    server = RedisServer(tmp_path, binary=binary)
-    server.start()
-    yield server
-    server.kill()
 
 
 def unavailable(reply: httpx.Response) -> None:
