@@ -169,10 +169,10 @@ def _crowd(rng: np.random.Generator) -> Album:
     return Album(tuple(scenes), ())
 
 
-def sample_album(seed: int, crowded: bool = False) -> Album:
-    """The album with that number: loose pictures, a grid of rivals, or series."""
+def sample_album(seed: int, only: str | None = None) -> Album:
+    """The album with that number: loose pictures, a grid of rivals, or series; or of one sort."""
     rng = np.random.default_rng([seed, 20260])
-    if crowded:
-        return _crowd(rng)
+    if only is not None:
+        return {"crowd": _crowd, "series": _series}[only](rng)
     kind = rng.choice(3, p=[0.35, 0.4, 0.25])
     return (_loose, _grid, _series)[int(kind)](rng)

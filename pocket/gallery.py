@@ -19,6 +19,7 @@ from pocket.tiles import cut
 
 ALBUMS = 40
 CROWDED = 10_000  # shards from this number on are crowded: for the vision stage only
+SERIES = 20_000  # and from this one on all albums are series: for the reading stage only
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +40,19 @@ def shard_folder(folder: Path, number: int) -> Path:
     return folder / f"{number:05d}"
 
 
+def sort_of(number: int) -> str | None:
+    """The sort of all albums of that shard, None when mixed."""
+    if number < CROWDED:
+        return None
+    return "crowd" if number < SERIES else "series"
+
+
 def draw_shard(folder: Path, number: int) -> None:
     """Draw one shard; an existing one is left as it is."""
     target = shard_folder(folder, number)
     if target.exists():
         return
-    albums = [sample_album(number * ALBUMS + i, number >= CROWDED) for i in range(ALBUMS)]
+    albums = [sample_album(number * ALBUMS + i, sort_of(number)) for i in range(ALBUMS)]
     scenes = [scene for album in albums for scene in album.scenes]
     tiles = [cut(draw(scene)) for scene in scenes]
     labels = [label(scene) for scene in scenes]

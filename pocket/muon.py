@@ -4,6 +4,7 @@ Torch's own Muon computes in bfloat16, which is very slow on CPUs. Source: K. Jo
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -66,7 +67,11 @@ class Pair:
         """Both optimizers' states."""
         return {"muon": self.muon.state_dict(), "adam": self.adam.state_dict()}
 
-    def load_state_dict(self, state: dict[str, dict[str, object]]) -> None:
-        """Restore what `state_dict` gave."""
+    def load_state_dict(self, state: dict[str, dict[str, Any]]) -> None:
+        """Restore what `state_dict` gave; weights appended since then start without a history."""
         self.muon.load_state_dict(state["muon"])
-        self.adam.load_state_dict(state["adam"])
+        adam = state["adam"]
+        (group,) = adam["param_groups"]
+        known = len(self.adam.param_groups[0]["params"])
+        adam = {**adam, "param_groups": [{**group, "params": list(range(known))}]}
+        self.adam.load_state_dict(adam)

@@ -17,7 +17,7 @@ from pocket.model import Model
 from pocket.muon import Pair
 from pocket.reader import Layer, answer_logits, run_layers
 from pocket.runs import Clock, load_state, note, rate, save_state
-from pocket.scaffold import EARLY_LAYER, LOOKS, Scaffold, Weights
+from pocket.scaffold import EARLY_LAYER, GATHER_LAYER, LOOKS, Scaffold, Weights
 from pocket.sheets import IGNORE, Batch, collate
 from pocket.stories import Sheet, sample_sheet
 from pocket.team import Team
@@ -102,6 +102,8 @@ def losses(
         if depth in LOOKS and len(batch.pointer):
             loss = scaffold.pointer(layer, batch, depth)
             extra[f"pointer{depth}"] = weights.pointer * loss
+        if depth == GATHER_LAYER and len(early):
+            extra["gathered"] = weights.gathered * scaffold.gathered(layer, batch)
         if depth == EARLY_LAYER and len(early):
             story, row = early.unbind(1)
             said = answer_logits(model, layer.output[story, batch.prefix.shape[1] + row])
@@ -171,7 +173,7 @@ def train_reading(
     before = load_state(folder / "reading.pt")
     if before is not None:
         load_language(model, before["model"])
-        scaffold.load_state_dict(before["scaffold"])
+        scaffold.load_state_dict(before["scaffold"], strict=False)  # it may have grown
         optimizer.load_state_dict(before["optimizer"])
         kept, step, spent = before["kept"], before["step"], before["minutes"]
         progress, watched = Progress(before["level"], before["right"]), before.get("watched", [])

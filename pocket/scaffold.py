@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pocket.questions.story import Question, Story
 from pocket.reader import Layer
 from pocket.scene import shape_number
-from pocket.sheets import AT, EACH, FIRST, SECOND, Batch
+from pocket.sheets import AT, COMPARING, EACH, FIRST, SECOND, Batch
 from pocket.words import COLORS, NAMES
 
 # Layer -> (mode of the look, head) of the reply row: at the evidence; at the first and the second
@@ -21,9 +22,12 @@ LOOKS: dict[int, tuple[tuple[int, int], ...]] = {
     2: ((AT, 1),),
     3: ((FIRST, 0), (SECOND, 1), (EACH, 2)),
 }
-EARLY_LAYER = 3  # whose output must already say what was counted or compared
+GATHER_LAYER = 3  # whose output must hold what was looked at
+EARLY_LAYER = 4  # whose output must already say what was counted or compared
 BIND_HEAD = 3
 NUMBERS = 16
+KINDS = 18  # shapes, then digits
+SUMMARY = KINDS + len(COLORS) + 2  # of what one picture shows
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,7 @@ class Weights:
     pointer: float = 0.3
     bind: float = 0.3
     early: float = 0.3
+    gathered: float = 0.3
 
 
 def _row_logits(layer: Layer, rows: Tensor, story: Tensor, head: Tensor, batch: Batch) -> Tensor:
@@ -58,10 +63,12 @@ class Scaffold(nn.Module):
         super().__init__()
         self.index = nn.Linear(hidden, NUMBERS)
         self.color = nn.Linear(hidden, len(COLORS))
-        self.kind = nn.Linear(hidden, 18)
+        self.kind = nn.Linear(hidden, KINDS)
         self.number = nn.Linear(hidden, NUMBERS)
         self.name = nn.Linear(hidden, len(NAMES))
         self.bound = nn.Linear(hidden, len(NAMES))
+        self.shown = nn.Linear(hidden, NUMBERS)
+        self.compared = nn.Linear(hidden, 2 * SUMMARY)
 
     def fetch(self, layer: Layer, batch: Batch) -> Tensor:
         """Layer 0: the reply row attends to the question's colour, kind and number words."""
@@ -110,6 +117,25 @@ class Scaffold(nn.Module):
         loss: Tensor = attended + F.cross_entropy(self.bound(hidden), which)
         return loss
 
+    def gathered(self, layer: Layer, batch: Batch) -> Tensor:
+        """After the looks: which pictures were counted; what each compared picture showed.
+
+        Looking at the right places is not enough: the values must carry the picture's number,
+        and kind, colour and place of the things, or nothing can be summed or subtracted.
+        """
+        width = batch.prefix.shape[1]
+        loss = layer.output.new_zeros(())
+        for tasks, head, cost in (
+            (("count",), self.shown, _numbers_loss),
+            (COMPARING, self.compared, _summary_loss),
+        ):
+            asked = [(b, row, q) for b, row, q in batch.replies if q.task in tasks]
+            if asked:
+                at = torch.tensor([(b, width + row) for b, row, _ in asked])
+                hidden = F.rms_norm(layer.output[at[:, 0], at[:, 1]], layer.output.shape[-1:])
+                loss = loss + cost(head(hidden), [(batch.stories[b], q) for b, _, q in asked])
+        return loss
+
     def pointer(self, layer: Layer, batch: Batch, depth: int) -> Tensor:
         """The reply row spreads one head's attention evenly over the groups of its evidence."""
         total = layer.key.new_zeros(())
@@ -132,6 +158,42 @@ class Scaffold(nn.Module):
         shared = groups[rank].float()
         mean: Tensor = ((loss - shared.log()) / shared).sum() / (1 / shared).sum()
         return mean
+
+
+def _numbers_loss(scores: Tensor, asked: list[tuple[Story, Question]]) -> Tensor:
+    """Binary cross-entropy of the numbers of all pictures that count."""
+    target = torch.zeros_like(scores)
+    for row, (story, question) in enumerate(asked):
+        for picture in question.pictures:
+            target[row, picture + story.offset] = 1
+    return 3 * F.binary_cross_entropy_with_logits(scores, target)
+
+
+def summary(story: Story, places: list[tuple[int, int]]) -> list[float]:
+    """Shares of kinds and of colours, and the mean place, of these things: SUMMARY numbers."""
+    kinds, colors, middle = [0.0] * KINDS, [0.0] * len(COLORS), [0.0, 0.0]
+    for place in places:
+        thing, share = story.thing(place), 1 / len(places)
+        kinds[shape_number(thing.kind)] += share
+        colors[COLORS.index(thing.color)] += share
+        middle[0] += share * thing.x
+        middle[1] += share * thing.y
+    return [*kinds, *colors, *middle]
+
+
+def _summary_loss(scores: Tensor, asked: list[tuple[Story, Question]]) -> Tensor:
+    """Cross-entropy of kinds and colours, distance of places, for both pictures."""
+    targets = []
+    for story, question in asked:
+        places = [place for group in question.pointers[0][1] for place in group]
+        for picture in sorted(question.pictures):
+            targets.append(summary(story, [x for x in places if x[0] == picture]))
+    target, said = torch.tensor(targets), scores.reshape(-1, SUMMARY)
+    parts = (KINDS, len(COLORS), 2)
+    kind, color, place = said.split(parts, 1)
+    kinds, colors, middle = target.split(parts, 1)
+    off = F.smooth_l1_loss(place, middle, beta=0.1)
+    return F.cross_entropy(kind, kinds) + F.cross_entropy(color, colors) + 10 * off
 
 
 def _kind_target(kind: str | None) -> int:

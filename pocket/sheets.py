@@ -22,6 +22,8 @@ from pocket.words import NAMES, VOCABULARY
 
 WORD = {word: i for i, word in enumerate(VOCABULARY)}
 IGNORE = -100
+COMPARING = ("change", "move")
+WEIGHING = ("count", *COMPARING)
 AT, FIRST, SECOND, EACH = range(4)  # how a reply row is to look at evidence, see scaffold.LOOKS
 
 
@@ -131,15 +133,16 @@ class Batch:
     which: Tensor  # (B, R) index of the question, -1 padding
     place: Tensor  # (B, R) position counted from the question's start
     target: Tensor  # (B, R) next id, IGNORE outside answers
+    stories: list[Story]
     replies: list[tuple[int, int, Question]]  # (story, reply row, question)
     fetch: Tensor  # (n, 4): story, row, column, head
     binding: Tensor  # (k, 4): story, value token, name token, name
     pointer: Tensor  # (m, 3): story, row, mode of the look
     evidence: Tensor  # (m, P) bool: tokens of one evidence group
 
-    def weighing(self) -> Tensor:
-        """(story, reply row) of questions that count or compare, (n, 2)."""
-        rows = [(b, row) for b, row, q in self.replies if q.task in ("count", "change", "move")]
+    def weighing(self, tasks: tuple[str, ...] = WEIGHING) -> Tensor:
+        """(story, reply row) of questions of these tasks, (n, 2); those that count or compare."""
+        rows = [(b, row) for b, row, q in self.replies if q.task in tasks]
         return torch.tensor(rows, dtype=torch.long).reshape(-1, 2)
 
 
@@ -172,9 +175,11 @@ def looks(
     """(row, mode, prefix tokens) of each group of evidence; counting adds the prompt's start."""
     found = []
     for offset, groups in question.pointers:
-        for i, group in enumerate(groups):
+        first = min((group[0][0] for group in groups), default=0)
+        for group in groups:
             at = _evidence(prefix, group)
-            mode = {"change": FIRST + i, "move": FIRST + i, "count": EACH}.get(question.task, AT)
+            compared = FIRST if group[0][0] == first else SECOND
+            mode = {"change": compared, "move": compared, "count": EACH}.get(question.task, AT)
             if mode == EACH:  # one token for each thing, or large things would count more
                 at = [_center(story, prefix, place) for place in group]
             elif mode != AT:  # other tiles tell a place in the tile, not in the picture
@@ -245,6 +250,7 @@ def collate(sheets: list[tuple[Sheet, Pages]]) -> Batch:
         which=_pad(which, -1),
         place=_pad(place, 0),
         target=_pad(target, IGNORE),
+        stories=[sheet.story for sheet, _ in sheets],
         replies=replies,
         fetch=torch.tensor(fetch, dtype=torch.long).reshape(-1, 4),
         binding=torch.tensor(binding, dtype=torch.long).reshape(-1, 4),

@@ -22,17 +22,17 @@ WEIGHTS = {
     "color": 0.06,
     "shape": 0.1,
     "digit": 0.12,
-    "exist": 0.12,
+    "exist": 0.14,
     "exist any": 0.07,
-    "count": 0.2,
-    "describe": 0.15,
+    "count": 0.25,
+    "describe": 0.2,
     "needle": 0.25,
-    "change": 0.1,
-    "move": 0.25,
+    "change": 0.3,
+    "move": 0.3,
 }
 FLIP = {"left": "right", "right": "left", "up": "down", "down": "up"}
 HIGHEST_NUMBER = 12
-LINKED = 0.4  # share of stories that are to hold a change or a movement
+LINKED = 0.5  # share of stories that are to hold a change or a movement
 
 
 @dataclass(frozen=True, slots=True)

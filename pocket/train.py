@@ -14,7 +14,7 @@ import torch
 
 from pocket import weights_folder
 from pocket.features import encode_shard, open_pages
-from pocket.gallery import CROWDED, drawn
+from pocket.gallery import CROWDED, SERIES, drawn
 from pocket.model import Model, build_model, export
 from pocket.reading_stage import Plan, train_reading
 from pocket.runs import load_state
@@ -37,7 +37,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--processes", type=int, default=3, help="that average their gradients")
     parser.add_argument("--threads", type=int, default=1, help="of each process")
     parser.add_argument("--shards", type=int, default=140, help="of 480 pictures each")
-    parser.add_argument("--crowded", type=int, default=100)
+    parser.add_argument("--crowded", type=int, default=100, help="shards for vision alone")
+    parser.add_argument("--series", type=int, default=60, help="shards for reading alone")
     parser.add_argument("--vision-minutes", type=float, default=52)
     parser.add_argument("--reading-minutes", type=float, default=180)
     parser.add_argument("--scaffold-until", type=float, default=0.67, help="share of the minutes")
@@ -48,16 +49,22 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def start_drawing(gallery: Path, shards: int, crowded: int) -> list[subprocess.Popen[bytes]]:
+def start_drawing(
+    gallery: Path, shards: int, crowded: int, series: int
+) -> list[subprocess.Popen[bytes]]:
     """Draw missing shards in the background, in one process, crowded ones first."""
     gallery.mkdir(parents=True, exist_ok=True)
     ready = set(drawn(gallery))
-    wanted = {*range(shards), *range(CROWDED, CROWDED + crowded)}
+    wanted = {
+        *range(shards),
+        *range(CROWDED, CROWDED + crowded),
+        *range(SERIES, SERIES + series),
+    }
     if wanted <= ready:
         return []
     script = (
         "import sys; from pathlib import Path; from pocket.gallery import draw_shard\n"
-        f"for n in {sorted(wanted - ready, key=lambda n: (n % CROWDED, -n))}:\n"
+        f"for n in {sorted(wanted - ready, key=lambda n: (n >= SERIES, n % CROWDED, -n))}:\n"
         f"    draw_shard(Path({str(gallery)!r}), n)"
     )
     return [subprocess.Popen([sys.executable, "-c", script])]  # noqa: S603 - ourselves
@@ -106,7 +113,9 @@ def train(options: argparse.Namespace, model: Model, run: Path) -> None:
     """Vision words, features, reading; each goes on where it stopped."""
     gallery = WORKSHOP / "gallery"
     leads = options.rank == 0
-    drawing = start_drawing(gallery, options.shards, options.crowded) if leads else []
+    drawing: list[subprocess.Popen[bytes]] = []
+    if leads:
+        drawing = start_drawing(gallery, options.shards, options.crowded, options.series)
     team = start_team(options, run)
     plan = VisionPlan(options.vision_minutes, options.seed)
     train_vision(model, gallery, run, plan, team)
@@ -116,7 +125,8 @@ def train(options: argparse.Namespace, model: Model, run: Path) -> None:
     eyes = load_state(run / "vision.pt")
     features = run / f"features-{eyes['step'] if eyes else 0}"  # of these eyes only
     for number in drawn(gallery):
-        if number < options.shards and number % options.processes == options.rank:
+        read = number < options.shards or SERIES <= number < SERIES + options.series
+        if read and number % options.processes == options.rank:
             encode_shard(model, gallery, features, number)
     team.wait()
     pages = open_pages(gallery, features)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pocket.gallery import CROWDED, Shard, drawn, open_shard
+from pocket.gallery import SERIES, Shard, drawn, open_shard, sort_of
 from pocket.labels import NONE
 from pocket.model import Model
 from pocket.muon import Pair
@@ -95,17 +95,17 @@ class TileFeed:
             return
         self.looked = time.monotonic()
         for number in drawn(self.folder):
-            if number not in self.shards:
+            if number not in self.shards and number < SERIES:
                 shard = open_shard(self.folder, number)
                 busy = (shard.kind != NONE).any(1) | (self.rng.random(len(shard.kind)) < 0.12)
                 self.shards[number] = (shard, np.flatnonzero(busy))
-                self.turns[number >= CROWDED] += [number] * 8
+                self.turns[sort_of(number) == "crowd"] += [number] * 8
         while not self.shards:
             time.sleep(1)
             self._refresh()
 
     def _next(self, crowded: bool) -> int:
-        wanted = [n for n in self.shards if (n >= CROWDED) == crowded] or list(self.shards)
+        wanted = [n for n in self.shards if (sort_of(n) == "crowd") == crowded] or list(self.shards)
         turn = self.turns[crowded]
         if not turn:
             turn += wanted * 4

@@ -134,8 +134,25 @@ def _absent(
     return None
 
 
+def _exist_digit(story: Story, rng: np.random.Generator) -> Question | None:
+    """Whether a picture shows any digit at all, as often yes as no."""
+    shown = [any(t.is_digit for t in scene.things) for scene in story.scenes]
+    if len(set(shown)) == 1:
+        return None
+    yes = bool(rng.random() < 0.5)
+    picture = int(rng.choice(np.flatnonzero(np.array(shown) == yes)))
+    k = story.number(picture)
+    text = word("exist", rng, thing=str(rng.choice(["digit", "number"])), k=k)
+    things = story.scenes[picture].things
+    places = [(picture, i) for i, t in enumerate(things) if t.is_digit]
+    answer = "yes" if yes else "no"
+    return Question("exist", text, answer, (picture,), numbers=(k,), pointers=_at_reply(places))
+
+
 def _exist(anywhere: bool) -> Maker:
     def make(story: Story, rng: np.random.Generator) -> Question | None:
+        if not anywhere and rng.random() < 0.05:
+            return _exist_digit(story, rng)
         yes = bool(rng.random() < 0.5)
         picture = None if anywhere else int(rng.integers(len(story.scenes)))
         found: list[Place] = []
@@ -239,10 +256,16 @@ def _link(task: str) -> Maker:
         if moving:
             kind = story.scenes[first].things[link.thing].kind
             slots["shape"] = name_thing(kind, None, rng)
-        places = [(first, link.thing), (second, link.thing)] if link.thing >= 0 else []
+        # a change is found by comparing all that both pictures show, "nothing" too
+        groups = [
+            ((p, t),)
+            for p in sorted((first, second))
+            for t in range(len(story.scenes[p].things))
+            if t == link.thing or not moving
+        ]
         return Question(
             task, word(task, rng, **slots), link.what, (first, second),
-            kind, None, (slots["k"], slots["j"]), None, _at_reply(places),
+            kind, None, (slots["k"], slots["j"]), None, ((0, tuple(groups)),),
         )  # fmt: skip
 
     return make
