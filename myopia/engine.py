@@ -51,7 +51,7 @@ class Engine:
             device=checkpoint.device,
         )
         self.scheduler = Scheduler(most_rows=self.config.most_rows, cells=cells)
-        self.vision = Vision(checkpoint, self.config.feature_bytes)
+        self.vision = Vision(checkpoint, self.config.feature_bytes, self.config.feature_host_bytes)
         self.prefixes = Prefixes(self.config.prefix_bytes)
         self.small_sets = SmallSets(self.config.small_set_bytes)
         self.reader = Reader(
@@ -124,7 +124,8 @@ class Engine:
             cells=self.slots.extents.cells,
             free_cells=self.slots.extents.free,
             cell_bytes=self.slots.cell_bytes,
-            feature_bytes=features.held_bytes,
+            feature_bytes=features.near.held_bytes,
+            feature_host_bytes=features.far.held_bytes,
             feature_hits=features.hits,
             prefix_bytes=prefixes.held_bytes,
             prefix_hits=prefixes.hits,

@@ -38,16 +38,22 @@ class ByteLru(Generic[K, V]):
         self._entries.move_to_end(key)
         return found[0]
 
-    def put(self, key: K, value: V, size_bytes: int) -> None:
-        """Keep a value, forgetting others as the limit demands."""
+    def put(self, key: K, value: V, size_bytes: int) -> list[tuple[K, V]]:
+        """Keep a value; what the limit makes it forget for that comes back, oldest first.
+
+        A value above the limit comes straight back.
+        """
         self.drop(key)
         if size_bytes > self.limit_bytes:
-            return
+            return [(key, value)]
         self._entries[key] = (value, size_bytes)
         self.held_bytes += size_bytes
+        forgotten = []
         while self.held_bytes > self.limit_bytes:
-            _, (_, forgotten) = self._entries.popitem(last=False)
-            self.held_bytes -= forgotten
+            oldest, (one, size) = self._entries.popitem(last=False)
+            self.held_bytes -= size
+            forgotten.append((oldest, one))
+        return forgotten
 
     def drop(self, key: K) -> None:
         """Forget a value if it is there."""

@@ -20,7 +20,9 @@ class EngineConfig:
     memory on a GPU). `gap_seconds`: how long running rows may wait while prompts are read; one
     piece of `piece_tokens` tokens (or eight pictures), and the last pieces of the prompts that
     are then at their ends, may exceed it. Prompts that are together no longer than four such
-    pieces are read at the same time, and short pieces in one call.
+    pieces are read at the same time, and short pieces in one call. `feature_bytes`: image features
+    on the device; those it displaces move to `feature_host_bytes` of host memory, where the device
+    is not the host.
     """
 
     most_rows: int = 32
@@ -28,6 +30,7 @@ class EngineConfig:
     piece_tokens: int = 512
     gap_seconds: float = 0.2
     feature_bytes: int = 256 * MEBIBYTE
+    feature_host_bytes: int = 1024 * MEBIBYTE
     prefix_bytes: int = 512 * MEBIBYTE
     small_set_bytes: int = 256 * MEBIBYTE
 
@@ -43,6 +46,7 @@ class EngineStats:
     free_cells: int
     cell_bytes: int
     feature_bytes: int
+    feature_host_bytes: int
     feature_hits: int
     prefix_bytes: int
     prefix_hits: int

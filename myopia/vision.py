@@ -8,19 +8,23 @@ from collections.abc import Sequence
 import torch
 
 from myopia.loading import Checkpoint
-from myopia.lru import ByteLru
 from myopia.params import Picture
+from myopia.tiers import Tiers
 from myopia.tiles import TilesUsed
 
 Features = torch.Tensor  # (tokens of the picture, hidden)
 
 
 class Vision:
-    """Image features, cached by the picture's content hash (least recently used, by bytes)."""
+    """Image features by the picture's content hash: on the device, the older in host memory.
 
-    def __init__(self, checkpoint: Checkpoint, cache_bytes: int) -> None:
+    `host_bytes` count only where the device is not the host.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, cache_bytes: int, host_bytes: int = 0) -> None:
         self.checkpoint = checkpoint
-        self.cache: ByteLru[tuple[str, TilesUsed], Features] = ByteLru(cache_bytes)
+        second = 0 if checkpoint.device.type == "cpu" else host_bytes
+        self.cache: Tiers[tuple[str, TilesUsed]] = Tiers(checkpoint.device, cache_bytes, second)
 
     def known(self, picture: Picture, tiles: TilesUsed) -> Features | None:
         """Features of a picture that was computed before."""
@@ -35,7 +39,7 @@ class Vision:
         """Features of each picture, computed together and kept."""
         features = self._compute(pictures, tiles)
         for picture, one in zip(pictures, features, strict=True):
-            self.cache.put((picture.digest, tiles), one, one.numel() * one.element_size())
+            self.cache.put((picture.digest, tiles), one)
         return features
 
     def _compute(self, pictures: Sequence[Picture], tiles: TilesUsed) -> list[Features]:

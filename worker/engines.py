@@ -55,6 +55,7 @@ def open_engine(settings: WorkerSettings) -> Opened:
         most_rows=settings.concurrency,
         kv_bytes=settings.kv_limit_bytes,
         feature_bytes=settings.feature_cache_bytes,
+        feature_host_bytes=settings.feature_host_cache_bytes,
         prefix_bytes=settings.prefix_cache_bytes,
     )
     engine = Engine(checkpoint, sizes)

@@ -26,7 +26,14 @@ class WorkerSettings(BaseSettings):
     kv_limit_bytes: int | None = Field(
         None, ge=2**20, description="Most bytes of all KV caches; default: what the device leaves."
     )
-    feature_cache_bytes: int = Field(2**28, ge=0, description="Vision features kept by picture.")
+    feature_cache_bytes: int = Field(
+        2**28, ge=0, description="Vision features kept by picture, on the model's device."
+    )
+    feature_host_cache_bytes: int = Field(
+        2**30,
+        ge=0,
+        description="Vision features that a GPU had no more room for, kept in host memory.",
+    )
     prefix_cache_bytes: int = Field(2**29, ge=0, description="Prefilled picture sets kept.")
     calibration: str = Field(
         "",
