@@ -1,6 +1,7 @@
 """`python -m pocket.card`: recomputes the card from the shipped weights, fails on disagreement.
 
-`--write` writes weights/card.json and weights/README.md; `--short` checks a sample (for CI).
+`--write` writes weights/card.json and weights/README.md, with the release before beside it when
+`--before` names its folder; `--short` checks a sample (for CI).
 """
 
 import argparse
@@ -18,8 +19,10 @@ from transformers import LlavaNextForConditionalGeneration
 from pocket import weights_folder
 from pocket.controls import controls
 from pocket.exam import LINKED_TASKS, Asking, Mark, examine, held_out, table
+from pocket.goals import RANGES, cells, scarce
 from pocket.model import Model
 from pocket.render import render
+from pocket.rivals import compare
 
 COUNTS = list(range(2, 13))
 ALBUMS, STORIES, LINKED_STORIES, CONTROL_STORIES, SEED = 360, 120, 60, 60, 1
@@ -27,11 +30,15 @@ SHORT_COUNTS, SHORT_ALBUMS, SHORT_STORIES = [2, 4, 6, 10], 8, 12
 OFFERED_FROM = 0.75
 SUPERVISION = (
     "Layer 0 heads 0 to 3 of the reply row fetch the colour or name, kind and picture-number "
-    "words; layer 2 head 1 (layer 3 head 0 for change and movement) of the reply row points at the "
-    "evidence; layer 1 head 3 of a note's value attends to the note's name. Linear heads, thrown "
-    "away, read the asked words off the reply row after layer 0, the picture's number off image "
-    "tokens and the name off a note's value after layer 1. Question-aware pruning is easier here "
-    "than on a natural model."
+    "words; layer 2 head 1 of the reply row (and of each word of a caption) points at the "
+    "evidence; layer 3 head 2 of a counting reply row at every picture that counts and the "
+    "start of the prompt, heads 0 and 1 of a comparing one at the things of the first and the "
+    "second picture; layer 1 head 3 of a note's value attends to the note's name. Linear heads, "
+    "thrown away, read the asked words off the reply row after layer 0, the picture's number "
+    "off image tokens and the name off a note's value after layer 1, and after layer 3 the "
+    "numbers of the counted pictures and kinds, colours and place of what each compared picture "
+    "shows; counting and comparing replies are asked for their answer after layer 4 already. "
+    "Question-aware pruning is easier here than on a natural model."
 )
 
 
@@ -59,6 +66,11 @@ def measure(model: Model) -> dict[str, Any]:
     marks = examine(model, pages, COUNTS, STORIES, SEED)
     series = Asking(dict.fromkeys(LINKED_TASKS, 1.0))
     marks += examine(model, pages, COUNTS, LINKED_STORIES, SEED, series)
+    more = SEED + 10
+    while missing := scarce(marks):
+        for task, name in missing:
+            marks += examine(model, pages, RANGES[name], 16, more, Asking({task: 1.0}))
+        more += 1
     positions = by_position(marks)
     tasks: dict[str, Any] = {}
     for task, row in table(marks).items():
@@ -71,12 +83,23 @@ def measure(model: Model) -> dict[str, Any]:
             "by_position": positions.get(task, {}),
         }
     found = controls(model, pages, CONTROL_STORIES, SEED + 2)
-    return {"format": 2, "tasks": tasks, "controls": found, "supervision": SUPERVISION}
+    return {
+        "format": 3,
+        "goals": cells(marks),
+        "tasks": tasks,
+        "controls": found,
+        "supervision": SUPERVISION,
+    }
 
 
 def disagreements(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """Cells further apart than rounding explains, and offers that changed."""
     found = []
+    for task, row in old["goals"].items():
+        for name, was in row.items():
+            here = new["goals"].get(task, {}).get(name, {"accuracy": -1.0})["accuracy"]
+            if abs(here - was["accuracy"]) > 0.015:
+                found.append(f"{task} with {name} pictures: card {was['accuracy']}, now {here}")
     for task, was in old["tasks"].items():
         now = new["tasks"].get(task, {"accuracy": {}, "offered": None})
         if was["offered"] != now["offered"]:
@@ -106,12 +129,24 @@ def short_disagreements(old: dict[str, Any], model: Model) -> list[str]:
     return found
 
 
+def since(before: Path, model: Model) -> dict[str, Any]:
+    """The release's number, the goals' cells of all before it, and both on the same questions."""
+    card = json.loads((before / "card.json").read_text())
+    past = {"release": card["release"], "goals": card["goals"], "training": card["training"]}
+    return {
+        "release": card["release"] + 1,
+        "history": [*card["history"], past],
+        "against": compare(load(before), model, SEED + 3),
+    }
+
+
 def main() -> int:
     """Write or check the card."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--weights", type=Path, default=weights_folder())
+    parser.add_argument("--before", type=Path, help="weights of the release before, with --write")
     options = parser.parse_args()
     started, file = time.monotonic(), options.weights / "card.json"
     model = load(options.weights)
@@ -123,6 +158,9 @@ def main() -> int:
             training = options.weights / "training.json"
             new["training"] = json.loads(training.read_text()) if training.exists() else {}
             new["machine"] = f"{platform.system()} {platform.machine()}, CPU only"
+            new["release"], new["history"] = 1, []
+            if options.before is not None:
+                new |= since(options.before, model)
             file.write_text(json.dumps(new, indent=1) + "\n")
             (options.weights / "README.md").write_text(render(new))
             found = []

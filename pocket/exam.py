@@ -120,6 +120,8 @@ def examine(
     """Marks of `stories` stories per number of pictures; only linked ones where weights ask so."""
     asking = asking or Asking()
     linked = set(asking.weights) <= LINKED_TASKS
+    if linked and not any(album.steps for album in pages.albums):
+        raise ValueError("no album holds a change or a movement to ask about: draw more albums")
     marks = []
     for count in counts:
         rng = np.random.default_rng([seed, count])

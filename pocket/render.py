@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from pocket.goals import PER_POSITION, RANGES, WANTED
+
 EXAMPLES = {
     "find": "Which image shows a red circle?",
     "find color": "In which image is there a green object?",
@@ -24,6 +26,64 @@ SHOWN_POSITIONS = ("6", "10")
 def _grid(head: list[str], rows: list[list[str]]) -> list[str]:
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     return lines + ["| " + " | ".join(row) + " |" for row in rows]
+
+
+def _goals(card: dict[str, Any]) -> list[str]:
+    """Accuracy in both ranges beside what is wanted, and beside earlier releases."""
+    past = card.get("history", [])
+    head = ["task", *(f"{name} pictures" for name in RANGES)]
+    head += [f"release {one['release']}: {name}" for one in past[::-1] for name in RANGES]
+    rows = []
+    for task, wanted in WANTED.items():
+        row = [task]
+        for name, least in zip(RANGES, wanted, strict=True):
+            cell = card["goals"][task][name]
+            short = "" if cell["accuracy"] >= least else f", **{least:.2f} wanted**"
+            dip = cell["dip"]
+            low = "" if dip is None else f", -{100 * max(dip, 0):.0f}"
+            row.append(f"{cell['accuracy']:.2f} ({cell['questions']}{low}){short}")
+        for one in past[::-1]:
+            row += [_share(one["goals"].get(task, {}).get(name)) for name in RANGES]
+        rows.append(row)
+    return [
+        "## Goals",
+        "",
+        "In brackets: questions, and how many points the worst position of the evidence lies under",
+        f"the cell's mean (positions of {PER_POSITION} and more questions; 4 wanted).",
+        "",
+        *_grid(head, rows),
+        "",
+    ]
+
+
+def _share(cell: dict[str, Any] | None) -> str:
+    return "" if cell is None else f"{cell['accuracy']:.2f}"
+
+
+def _against(found: dict[str, Any]) -> list[str]:
+    """Both releases on the same questions."""
+    rows = [
+        [task, str(v["questions"]), f"{v['old']:.2f}", f"{v['new']:.2f}",
+         str(v["only_old"]), str(v["only_new"])]
+        for task, v in found["tasks"].items()
+    ]  # fmt: skip
+    said = [
+        [str(a["pictures"]), a["question"], a["answer"], a["old"], a["new"]]
+        for a in found["answers"]
+    ]
+    head = ["task", "questions", "before", "now", "only before right", "only now right"]
+    return [
+        "## Against the release before",
+        "",
+        "The same questions about the same held-out pictures:",
+        "",
+        *_grid(head, rows),
+        "",
+        "The first answers of each task on which the two differ:",
+        "",
+        *_grid(["pictures", "question", "answer", "before", "now"], said),
+        "",
+    ]
 
 
 def _controls(found: dict[str, Any]) -> list[str]:
@@ -68,6 +128,7 @@ def render(card: dict[str, Any]) -> str:
         "blue, yellow, purple, cyan, white, black) and digits, up to twelve pictures at once. It",
         "is no general model.",
         "",
+        *_goals(card),
         "## Accuracy by number of pictures",
         "",
         "Held-out draws, greedy, whole answer exact, one question after the pictures; at least "
@@ -92,6 +153,8 @@ def render(card: dict[str, Any]) -> str:
                 placed.append([task, *shown])
         lines += [*_grid(head, placed), ""]
     lines += _controls(card["controls"])
+    if "against" in card:
+        lines += _against(card["against"])
     training = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in card.get("training", {}).items())
     lines += [
         "## Training",

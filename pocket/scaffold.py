@@ -189,11 +189,10 @@ def _summary_loss(scores: Tensor, asked: list[tuple[Story, Question]]) -> Tensor
         for picture in sorted(question.pictures):
             targets.append(summary(story, [x for x in places if x[0] == picture]))
     target, said = torch.tensor(targets), scores.reshape(-1, SUMMARY)
-    parts = (KINDS, len(COLORS), 2)
-    kind, color, place = said.split(parts, 1)
-    kinds, colors, middle = target.split(parts, 1)
-    off = F.smooth_l1_loss(place, middle, beta=0.1)
-    return F.cross_entropy(kind, kinds) + F.cross_entropy(color, colors) + 10 * off
+    kind, color, place = slice(KINDS), slice(KINDS, SUMMARY - 2), slice(SUMMARY - 2, SUMMARY)
+    loss = F.cross_entropy(said[:, kind], target[:, kind])
+    loss = loss + F.cross_entropy(said[:, color], target[:, color])
+    return loss + 10 * F.smooth_l1_loss(said[:, place], target[:, place], beta=0.1)
 
 
 def _kind_target(kind: str | None) -> int:

@@ -25,7 +25,7 @@ WEIGHTS = {
     "exist": 0.14,
     "exist any": 0.07,
     "count": 0.25,
-    "describe": 0.2,
+    "describe": 0.25,
     "needle": 0.25,
     "change": 0.3,
     "move": 0.3,

@@ -219,8 +219,9 @@ def _describe(story: Story, rng: np.random.Generator) -> Question | None:
     for i in order:
         said = things[i].kind if things[i].is_digit else f"{things[i].color} {things[i].kind}"
         parts.append(said)
-        pointers.append((offset, (((picture, i),),)))
-        offset += len(said.split()) + 1
+        length = len(said.split())
+        pointers += [(offset + after, (((picture, i),),)) for after in range(length)]
+        offset += length + 1
     k = story.number(picture)
     answer = " , ".join(parts) if parts else "nothing"
     return Question(

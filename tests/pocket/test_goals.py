@@ -1,0 +1,69 @@
+"""The card's goals, its comparison with the release before, and the page they are written on."""
+
+import json
+from typing import Any
+
+import pytest
+
+from pocket import card, weights_folder
+from pocket.exam import Mark
+from pocket.goals import PER_CELL, WANTED, cells, scarce
+from pocket.render import render
+from pocket.rivals import compare
+
+
+def marks(task: str, pictures: int, picture: int | None, right: int, wrong: int) -> list[Mark]:
+    hit = Mark(task, pictures, picture, True)
+    miss = Mark(task, pictures, picture, False)
+    return [hit] * right + [miss] * wrong
+
+
+def test_cells_by_hand() -> None:
+    """2 to 6 pictures: 60 + 40 + 10 of 200 right; position 1 at .60 of a mean of .55."""
+    own = marks("find", 2, 1, 60, 40) + marks("find", 6, 2, 40, 40) + marks("find", 3, 3, 10, 10)
+    own += marks("find", 7, None, 3, 1)
+    found = cells(own)["find"]
+    assert found["2-6"] == {"accuracy": 0.55, "questions": 200, "dip": 0.05}  # position 2: .50
+    assert found["7-12"] == {"accuracy": 0.75, "questions": 4, "dip": None}
+    assert scarce(own) == {("find", "2-6"): PER_CELL - 200, ("find", "7-12"): PER_CELL - 4}
+    assert scarce(marks("count", 4, None, PER_CELL, 0)) == {}
+
+
+def test_every_task_of_the_exam_has_a_goal_or_is_a_part_of_one() -> None:
+    tasks = json.loads((weights_folder() / "card.json").read_text())["tasks"]
+    assert set(tasks) - set(WANTED) == {"find color", "find shape"}  # halves of "find"
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    return card.load(weights_folder())
+
+
+def test_a_checkpoint_equals_itself(model: Any) -> None:
+    found = compare(model, model, 3, albums=20, stories=4)
+    assert len(found["tasks"]) >= 12
+    assert found["answers"] == []
+    for row in found["tasks"].values():
+        assert row["old"] == row["new"]
+        assert row["only_old"] == row["only_new"] == 0
+        assert row["questions"] > 0
+
+
+def test_the_page_says_what_is_missed() -> None:
+    found = json.loads((weights_folder() / "card.json").read_text())
+    cell = {"accuracy": 0.5, "questions": 432, "dip": 0.061}
+    good = {"accuracy": 1.0, "questions": 432, "dip": None}
+    found["goals"] = {task: {"2-6": cell, "7-12": good} for task in WANTED}
+    past = {task: {"2-6": {"accuracy": 0.25}, "7-12": {"accuracy": 0.125}} for task in WANTED}
+    found["history"] = [{"release": 1, "goals": past}]
+    page = render(found)
+    assert "| find | 0.50 (432, -6), **0.95 wanted** | 1.00 (432) | 0.25 | 0.12 |" in page
+    assert "release 1: 2-6" in page
+
+
+def test_a_cell_that_moved_is_a_disagreement() -> None:
+    old = {"tasks": {}, "goals": {"find": {"2-6": {"accuracy": 0.9}}}}
+    same = {"tasks": {}, "goals": {"find": {"2-6": {"accuracy": 0.91}}}}
+    gone: dict[str, Any] = {"tasks": {}, "goals": {}}
+    assert card.disagreements(old, same) == []
+    assert card.disagreements(same, gone) == ["find with 2-6 pictures: card 0.91, now -1.0"]
