@@ -45,8 +45,11 @@ def namespace() -> Iterator[None]:
         in_namespace("ip", "link", "set", "lo", "up")
         yield
     finally:
-        with suppress(subprocess.CalledProcessError):
-            run("ip", "netns", "del", NAME)
+        # a namespace ends some time after its deletion, and its devices with it: their names
+        # would still be taken when the next one is made
+        for end in (("ip", "link", "del", f"{NAME}h"), ("ip", "netns", "del", NAME)):
+            with suppress(subprocess.CalledProcessError):
+                run(*end)
 
 
 class DistantWorker(WorkerProcess):
