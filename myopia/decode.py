@@ -31,17 +31,7 @@ class Batch:
         self.slots = slots
         self.places = sorted(places, key=lambda place: place.start)
         self.runs = list(self._runs())
-        layers, heads = checkpoint.layers, slots.heads
-        first = torch.zeros(layers, len(self.places), dtype=torch.long)
-        stride = torch.zeros_like(first)
-        for row, place in enumerate(self.places):
-            cell = place.start
-            for layer, width in enumerate(place.widths):
-                first[layer, row], stride[layer, row] = cell * heads, width
-                cell += width
-        # Index into the blocks' rows of head h's first slot: (L, B, H).
-        head = torch.arange(heads)
-        self._origin = (first[..., None] + head * stride[..., None]).to(checkpoint.device)
+        self._origin = slots.origins_of(self.places).to(checkpoint.device)
         self._index = self._origin
 
     def step(self, tokens: Sequence[int], positions: Sequence[int]) -> torch.Tensor:

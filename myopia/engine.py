@@ -6,16 +6,17 @@ fails, fails alone. It knows the order of things and the inside of none.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 
 from myopia.compress import SmallSets
 from myopia.decode import Batch
+from myopia.decoding import Decoder, PaddedBatch
 from myopia.errors import Expired, MyopiaError, OutOfMemory
 from myopia.faults import ROW_FAULTS, fault_of
 from myopia.intake import cells_of, row_of
 from myopia.loading import Checkpoint
+from myopia.news import News, news_of
 from myopia.params import Request
 from myopia.prefixes import Prefixes
 from myopia.reading import Reader
@@ -50,6 +51,7 @@ class Engine:
             dtype=checkpoint.dtype,
             device=checkpoint.device,
         )
+        self.decoder = Decoder(checkpoint, self.slots, self.config.decode)
         self.scheduler = Scheduler(most_rows=self.config.most_rows, cells=cells)
         self.vision = Vision(checkpoint, self.config.feature_bytes, self.config.feature_host_bytes)
         self.prefixes = Prefixes(self.config.prefix_bytes)
@@ -64,7 +66,7 @@ class Engine:
         self._waiting: dict[str, Row] = {}
         self._reading: list[Row] = []
         self._running: dict[str, Row] = {}
-        self._batch: Batch | None = None
+        self._batch: Batch | PaddedBatch | None = None
         self._cancelled: set[str] = set()
         self._ready: list[Output] = []
         self._steps = 0
@@ -232,9 +234,9 @@ class Engine:
         self._reading.remove(row)
         self.reader.leave(row)
         self._running[row.ask_id] = row
-        self._take(_News(row, logits, None, _sound(logits[None])[0]), outputs)
+        self._take(news_of([row], logits[None])[0], outputs)
 
-    def _take(self, news: "_News", outputs: list[Output]) -> None:
+    def _take(self, news: News, outputs: list[Output]) -> None:
         """Give a row its next token; let it go where that was its last, or cannot be."""
         try:
             if not news.sound:
@@ -267,33 +269,13 @@ class Engine:
         for one in news:
             self._take(one, outputs)
 
-    def _forward(self, rows: list[Row]) -> list["_News"]:
+    def _forward(self, rows: list[Row]) -> list[News]:
         """Logits of the rows' next tokens; nothing of a row changes where this raises."""
         by_place = {row.place: row for row in rows if row.place is not None}
         if self._batch is None:
-            self._batch = Batch(self.checkpoint, self.slots, list(by_place))
+            self._batch = self.decoder.batch(list(by_place))
         ordered = [by_place[place] for place in self._batch.places]
         logits = self._batch.step(
             [row.tokens[-1] for row in ordered], [row.position for row in ordered]
-        ).float()
-        sound, likeliest = _sound(logits), logits.argmax(-1).tolist()
-        return [
-            _News(row, logits[at], likeliest[at] if row.greedy else None, sound[at])
-            for at, row in enumerate(ordered)
-        ]
-
-
-@dataclass(frozen=True, slots=True)
-class _News:
-    """A row's next logits `(V,)`, its token where that is already certain, and if they are sane."""
-
-    row: Row
-    logits: torch.Tensor
-    token: int | None
-    sound: bool
-
-
-def _sound(logits: torch.Tensor) -> list[bool]:
-    """For each row of `(B, V)`, whether no logit is NaN."""
-    sound: list[bool] = (~logits.isnan().any(-1)).tolist()
-    return sound
+        )
+        return news_of(ordered, logits)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from myopia.decoding import Decode
 from myopia.loading import Checkpoint
 
 MEBIBYTE = 2**20
@@ -22,7 +23,8 @@ class EngineConfig:
     are then at their ends, may exceed it. Prompts that are together no longer than four such
     pieces are read at the same time, and short pieces in one call. `feature_bytes`: image features
     on the device; those it displaces move to `feature_host_bytes` of host memory, where the device
-    is not the host.
+    is not the host. `decode`: how rows decode together, see `decoding`; `auto` is `graphs` on a
+    CUDA device with Triton, else `plain`.
     """
 
     most_rows: int = 32
@@ -33,6 +35,7 @@ class EngineConfig:
     feature_host_bytes: int = 1024 * MEBIBYTE
     prefix_bytes: int = 512 * MEBIBYTE
     small_set_bytes: int = 256 * MEBIBYTE
+    decode: Decode = "auto"
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,11 +44,14 @@ class Slots:
         self.head_dim = width
         self.extents = Extents(cells)
         self.places: dict[int, Place] = {}
+        # One cell more, that no row is ever given: rows that only fill a batch up write there.
+        self.spare = cells
+        total = (cells + 1) * heads
         # Zeros, not empty: a hidden slot's weight is 0, and 0 times NaN is NaN.
-        self.keys = torch.zeros(cells * heads, width, dtype=dtype, device=device)
-        self.values = torch.zeros(cells * heads, width, dtype=dtype, device=device)
+        self.keys = torch.zeros(total, width, dtype=dtype, device=device)
+        self.values = torch.zeros(total, width, dtype=dtype, device=device)
         self.hidden = torch.finfo(dtype).min
-        self.bias = torch.full((cells * heads,), self.hidden, dtype=dtype, device=device)
+        self.bias = torch.full((total,), self.hidden, dtype=dtype, device=device)
 
     @property
     def cell_bytes(self) -> int:
@@ -79,6 +82,17 @@ class Slots:
         """Give a row's cells back."""
         self.extents.give(place.start)
         del self.places[place.start]
+
+    def origins_of(self, places: Sequence[Place]) -> torch.Tensor:
+        """Where in the blocks every head's first slot lies: `(L, B, H)` int64, on the CPU."""
+        first = [[0] * len(places) for _ in places[0].widths]
+        for row, place in enumerate(places):
+            cell = place.start
+            for layer, width in enumerate(place.widths):
+                first[layer][row] = cell * self.heads
+                cell += width
+        strides = torch.tensor([place.widths for place in places]).T[..., None]
+        return torch.tensor(first)[..., None] + torch.arange(self.heads) * strides
 
     def layers_of(
         self, run: Sequence[Place], index: int

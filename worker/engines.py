@@ -57,6 +57,7 @@ def open_engine(settings: WorkerSettings) -> Opened:
         feature_bytes=settings.feature_cache_bytes,
         feature_host_bytes=settings.feature_host_cache_bytes,
         prefix_bytes=settings.prefix_cache_bytes,
+        decode=settings.decode,
     )
     engine = Engine(checkpoint, sizes)
     facts = {**checkpoint.facts(), "name": name}

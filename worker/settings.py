@@ -35,6 +35,11 @@ class WorkerSettings(BaseSettings):
         description="Vision features that a GPU had no more room for, kept in host memory.",
     )
     prefix_cache_bytes: int = Field(2**29, ge=0, description="Prefilled picture sets kept.")
+    decode: Literal["auto", "plain", "padded", "graphs"] = Field(
+        "auto",
+        description="How running asks decode together: `graphs` replays captured steps (CUDA), "
+        "`padded` runs the same steps uncaptured, `plain` neither; `auto` chooses by device.",
+    )
     calibration: str = Field(
         "",
         description="File for budget `auto`; default: calibration.json beside the weights, if any.",
