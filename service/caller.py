@@ -1,10 +1,11 @@
 """Who is asking: the key of a request, checked for its scope and its pace. Deny by default.
 
 A dependency of routers, never a look at a path: what the URL says decides nothing here. Without
-a file of keys everybody is the same caller.
+a file of keys everybody is the same caller. All of them are coroutines, though they wait for
+nothing: FastAPI would run each plain function in a thread.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import Depends, Request, Security
@@ -20,7 +21,7 @@ Bearer = Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)]
 Header = Annotated[str | None, Security(HEADER)]
 
 
-def desk_of(request: Request) -> Desk:
+async def desk_of(request: Request) -> Desk:
     """The live objects of this gateway."""
     desk: Desk = request.app.state.desk
     return desk
@@ -29,7 +30,7 @@ def desk_of(request: Request) -> Desk:
 TheDesk = Annotated[Desk, Depends(desk_of)]
 
 
-def caller(desk: TheDesk, bearer: Bearer, header: Header) -> Key:
+async def caller(desk: TheDesk, bearer: Bearer, header: Header) -> Key:
     """Whose request this is; Problem `unauthorized` when nobody's."""
     if desk.keys is None:
         return ANYBODY
@@ -47,10 +48,10 @@ def caller(desk: TheDesk, bearer: Bearer, header: Header) -> Key:
 TheCaller = Annotated[Key, Depends(caller)]
 
 
-def may(scope: Scope) -> Callable[[Key], Key]:
+def may(scope: Scope) -> Callable[[Key], Awaitable[Key]]:
     """A dependency that lets only keys with this scope pass."""
 
-    def allowed(key: TheCaller) -> Key:
+    async def allowed(key: TheCaller) -> Key:
         if scope not in key.scopes:
             raise Problem("forbidden", f"Use a key with the scope `{scope}`; this one lacks it.")
         return key

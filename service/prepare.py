@@ -124,6 +124,8 @@ async def checked(desk: Desk, raws: list[Raw], pixels: int = 0) -> list[Picture]
 
     `pixels`: those of the ask's pictures that were checked before these.
     """
+    if not raws:
+        return []
     try:
         return await to_thread.run_sync(check, raws, desk.settings, pixels, limiter=desk.decoding)
     except Problem as problem:

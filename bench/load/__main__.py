@@ -66,13 +66,16 @@ def measure(stack: Stack, rounds: int, seconds: float) -> dict[str, dict[str, fl
         }
         for name, values in took.items()
     }
-    count, each = crowd(stack.gateway, CLIENTS, seconds)
-    rows[f"crowd of {CLIENTS}"] = {
-        "p50_ms": statistics.median(each) * 1000,
-        "p95_ms": percentile(each, 0.95) * 1000,
-        "p99_ms": percentile(each, 0.99) * 1000,
-        "asks_per_second": count / seconds,
-    }
+    for name, cache in ((f"crowd of {CLIENTS}", "off"), ("the same, cached", "use")):
+        before = stack.processor_seconds("service")
+        count, each = crowd(stack.gateway, CLIENTS, seconds, cache)
+        rows[name] = {
+            "p50_ms": statistics.median(each) * 1000,
+            "p95_ms": percentile(each, 0.95) * 1000,
+            "p99_ms": percentile(each, 0.99) * 1000,
+            "asks_per_second": count / seconds,
+            "gateway_ms": (stack.processor_seconds("service") - before) / count * 1000,
+        }
     return rows
 
 
@@ -94,9 +97,11 @@ def main() -> None:
     }
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(report, indent=1))
-    print(f"{'':16} {'p50 ms':>9} {'p95 ms':>9} {'p99 ms':>9} {'asks/s':>8}")
+    print(f"{'':16} {'p50 ms':>9} {'p95 ms':>9} {'p99 ms':>9} {'asks/s':>8} {'gateway ms':>11}")
     for name, row in rows.items():
-        rate = f"{row['asks_per_second']:8.0f}" if "asks_per_second" in row else ""
+        rate = ""
+        if "asks_per_second" in row:
+            rate = f"{row['asks_per_second']:8.0f} {row['gateway_ms']:11.2f}"
         print(f"{name:16} {row['p50_ms']:9.2f} {row['p95_ms']:9.2f} {row['p99_ms']:9.2f} {rate}")
     print(f"ask / (echo + no-op): {report['ask_over_floors_p50']:.2f}; ", end="")
     print(f"cached / echo: {report['cached_over_echo_p50']:.2f}; {report['machine']}")

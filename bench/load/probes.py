@@ -52,8 +52,11 @@ def ask_body(question: str, *, cache: str = "off") -> dict[str, Any]:
     return {"question": question, "images": [{"data": PIXEL}], "cache": cache}
 
 
-def crowd(port: int, clients: int, seconds: float) -> tuple[int, list[float]]:
-    """Answers and their seconds from `clients` connections that ask one after another."""
+def crowd(port: int, clients: int, seconds: float, cache: str) -> tuple[int, list[float]]:
+    """Answers and their seconds from `clients` connections that ask one after another.
+
+    With `cache` "use" each client asks the same again and again, else something new every time.
+    """
     took: list[float] = []
     lock = threading.Lock()
     until = time.perf_counter() + seconds
@@ -61,7 +64,8 @@ def crowd(port: int, clients: int, seconds: float) -> tuple[int, list[float]]:
     def keep_asking(name: int) -> None:
         client, mine, number = Client(port), [], 0
         while time.perf_counter() < until:
-            mine.append(client.post("/v1/ask", ask_body(f"crowd {name} {number}"))[0])
+            question = f"crowd {name} {number if cache == 'off' else ''}"
+            mine.append(client.post("/v1/ask", ask_body(question, cache=cache))[0])
             number += 1
         client.close()
         with lock:

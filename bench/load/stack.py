@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -27,6 +27,16 @@ class Stack:
     gateway: int
     echo: int
     redis: EmbeddedRedis
+    pids: dict[str, int] = field(default_factory=dict)  # by module
+
+    def processor_seconds(self, module: str) -> float:
+        """Processor time that a process has used so far; 0 where the system does not tell."""
+        try:
+            stat = Path(f"/proc/{self.pids[module]}/stat").read_text()
+        except OSError:
+            return 0.0
+        user, system = stat.rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def answers(port: int, path: str) -> bool:
@@ -72,6 +82,7 @@ def running(folder: Path, concurrency: int) -> Iterator[Stack]:
             "bench.load.celery_floor",
         ):
             processes.append(_start([python, "-m", module], environment, folder / f"{module}.log"))
+            stack.pids[module] = processes[-1].pid
         until = time.monotonic() + START_SECONDS
         while not (answers(stack.gateway, "/readyz") and answers(stack.echo, "/")):
             if time.monotonic() > until:
