@@ -1,10 +1,14 @@
-"""The repaired channel, and a test that fails on the day when kombu repairs it itself."""
+"""The repaired channel, and tests that fail on the day when kombu repairs it itself."""
+
+from logging import getLogger
+from pathlib import Path
 
 import kombu.transport.redis as stock
 import pytest
 import redis.exceptions
-from kombu import Connection
+from kombu import Connection, Consumer, Message, Producer, Queue
 
+from tests.redis_server import RedisServer, find_binary
 from wire import broker
 from wire.settings import WireSettings
 
@@ -44,3 +48,44 @@ def test_an_open_channel_works(wire_settings: WireSettings) -> None:
         assert message.payload == "hello"
         message.ack()
         queue.close()
+
+
+def credit_after_a_lost_ack(transport: type[stock.Transport], folder: Path) -> tuple[bool, bool]:
+    """Whether a consumer of one message at a time may have another: before and after its ack.
+
+    Redis is gone by the time of the ack, as it is for a worker whose network has failed.
+    """
+    binary = find_binary()
+    assert binary is not None
+    server = RedisServer(folder, binary=binary)
+    server.start()
+    options = {"socket_connect_timeout": 1, "socket_timeout": 2}
+    connection = Connection(server.url, transport=transport, transport_options=options)
+    taken: list[Message] = []
+    try:
+        channel = connection.channel()
+        queue = Queue("probe", channel=channel)
+        queue.declare()
+        Producer(channel).publish("look", routing_key="probe")
+        channel.basic_qos(0, 1, False)
+        channel.qos.restore_at_shutdown = False  # there will be no Redis to give it back to
+        consumer = Consumer(channel, [queue], on_message=taken.append)
+        consumer.consume()
+        connection.drain_events(timeout=3)
+        before = channel.qos.can_consume()
+        server.kill()
+        taken[0].ack_log_error(getLogger("probe"), connection.connection_errors)
+        return before, channel.qos.can_consume()
+    finally:
+        server.kill()
+
+
+def test_a_lost_ack_gives_its_credit_back(tmp_path: Path) -> None:
+    """Else a worker whose acks were lost never takes a message again, though its Redis is back."""
+    assert credit_after_a_lost_ack(broker.Transport, tmp_path) == (False, True)
+
+
+def test_upstream_still_keeps_the_credit(tmp_path: Path) -> None:
+    assert credit_after_a_lost_ack(stock.Transport, tmp_path) == (False, False), (
+        "kombu now gives the credit back: remove wire/broker.py's QoS"
+    )
