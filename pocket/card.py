@@ -33,12 +33,13 @@ SUPERVISION = (
     "words; layer 2 head 1 of the reply row (and of each word of a caption) points at the "
     "evidence; layer 3 head 2 of a counting reply row at every picture that counts and the "
     "start of the prompt, heads 0 and 1 of a comparing one at the things of the first and the "
-    "second picture; layer 1 head 3 of a note's value attends to the note's name. Linear heads, "
-    "thrown away, read the asked words off the reply row after layer 0, the picture's number "
-    "off image tokens and the name off a note's value after layer 1, and after layer 3 the "
-    "numbers of the counted pictures and kinds, colours and place of what each compared picture "
-    "shows; counting and comparing replies are asked for their answer after layer 4 already. "
-    "Question-aware pruning is easier here than on a natural model."
+    "second picture, and for a change heads 2 and 3 at the same things in the finer tiles; "
+    "layer 1 head 3 of a note's value attends to the note's name. Linear heads, thrown away, "
+    "read the asked words off the reply row after layer 0, the picture's number off image "
+    "tokens and the name off a note's value after layer 1, and after layer 3 the numbers of the "
+    "counted pictures and kinds, colours and place of what each compared picture shows; "
+    "counting and comparing replies are asked for their answer after layer 4 already. Question- "
+    "aware pruning is easier here than on a natural model."
 )
 
 

@@ -12,15 +12,16 @@ from torch.nn import functional as F
 from pocket.questions.story import Question, Story
 from pocket.reader import Layer
 from pocket.scene import shape_number
-from pocket.sheets import AT, COMPARING, EACH, FIRST, SECOND, Batch
+from pocket.sheets import AT, COMPARING, EACH, FINE_FIRST, FINE_SECOND, FIRST, SECOND, Batch
 from pocket.words import COLORS, NAMES
 
 # Layer -> (mode of the look, head) of the reply row: at the evidence; at the first and the second
-# of two compared pictures; at each counted picture and the start of the prompt, so that the share
-# left on the start tells how many pictures there are.
+# of two compared pictures, their base tile and (for a change) the other tiles; at each counted
+# picture and the start of the prompt, so that the share left on the start tells how many pictures
+# there are.
 LOOKS: dict[int, tuple[tuple[int, int], ...]] = {
     2: ((AT, 1),),
-    3: ((FIRST, 0), (SECOND, 1), (EACH, 2)),
+    3: ((FIRST, 0), (SECOND, 1), (EACH, 2), (FINE_FIRST, 2), (FINE_SECOND, 3)),
 }
 GATHER_LAYER = 3  # whose output must hold what was looked at
 EARLY_LAYER = 4  # whose output must already say what was counted or compared

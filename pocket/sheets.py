@@ -24,7 +24,8 @@ WORD = {word: i for i, word in enumerate(VOCABULARY)}
 IGNORE = -100
 COMPARING = ("change", "move")
 WEIGHING = ("count", *COMPARING)
-AT, FIRST, SECOND, EACH = range(4)  # how a reply row is to look at evidence, see scaffold.LOOKS
+# how a reply row is to look at evidence, see scaffold.LOOKS
+AT, FIRST, SECOND, EACH, FINE_FIRST, FINE_SECOND = range(6)
 
 
 @lru_cache(maxsize=1)
@@ -183,6 +184,9 @@ def looks(
             if mode == EACH:  # one token for each thing, or large things would count more
                 at = [_center(story, prefix, place) for place in group]
             elif mode != AT:  # other tiles tell a place in the tile, not in the picture
+                if question.task == "change":  # but what small things are is read in them alone
+                    fine = FINE_FIRST + (mode - FIRST)
+                    found.append((reply + offset, fine, [i for i in at if not prefix.base[i]]))
                 at = [i for i in at if prefix.base[i]] or at
             found.append((reply + offset, mode, at))
     if question.task == "count":

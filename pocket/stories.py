@@ -27,8 +27,8 @@ WEIGHTS = {
     "count": 0.25,
     "describe": 0.25,
     "needle": 0.25,
-    "change": 0.3,
-    "move": 0.3,
+    "change": 0.4,
+    "move": 0.25,
 }
 FLIP = {"left": "right", "right": "left", "up": "down", "down": "up"}
 HIGHEST_NUMBER = 12

@@ -16,7 +16,7 @@ from pocket.reading_stage import Plan, extend, load_language, losses, sample_bat
 from pocket.runs import Clock, load_state, rate, save_state
 from pocket.scaffold import SUMMARY, Scaffold, Weights, summary
 from pocket.scene import at, sample_scene
-from pocket.sheets import EACH, FIRST, SECOND, build_prefix, looks
+from pocket.sheets import EACH, FINE_FIRST, FINE_SECOND, FIRST, SECOND, build_prefix, looks
 from pocket.stories import Sheet, compose
 from pocket.words import COLORS
 
@@ -119,8 +119,11 @@ def test_comparing_looks_at_every_thing_of_both_pictures() -> None:
             low, high = sorted(question.pictures)
             prefix = build_prefix(Sheet(story, chosen, (question,)), pages)
             found = looks(question, story, prefix, 4)
-            sides = {prefix.picture[i]: mode for _, mode, at in found for i in at}
-            assert sides == {low: FIRST, high: SECOND}
+            fine = {FINE_FIRST: low, FINE_SECOND: high}
+            sides = {FIRST: low, SECOND: high} | (fine if task == "change" else {})
+            for _, mode, tokens in found:
+                assert {prefix.picture[i] for i in tokens} == {sides[mode]}
+                assert mode not in fine or not any(prefix.base[i] for i in tokens)
             wanted = [len(story.scenes[p].things) if task == "change" else 1 for p in (low, high)]
             modes = [mode for _, mode, _ in found]
             for mode, most in zip((FIRST, SECOND), wanted, strict=True):
