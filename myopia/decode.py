@@ -14,13 +14,23 @@ from myopia.loading import Checkpoint
 from myopia.slots import Place, Slots
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """One layer of a run: its views, its longest row before the first step, if a mask is due."""
+
+    keys: torch.Tensor  # (B, H, width, D)
+    values: torch.Tensor
+    bias: torch.Tensor  # (B, H, G, width)
+    longest: int
+    plain: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Run:
-    """Neighbours of equal widths: which rows of the batch, and their views by layer."""
+    """Neighbours of equal widths: which rows of the batch, and their stretches by layer."""
 
     rows: slice
-    places: list[Place]
-    layers: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
+    layers: list[_Stretch]
 
 
 class Batch:
@@ -30,67 +40,75 @@ class Batch:
         self.checkpoint = checkpoint
         self.slots = slots
         self.places = sorted(places, key=lambda place: place.start)
-        self.runs = list(self._runs())
-        self._origin = slots.origins_of(self.places).to(checkpoint.device)
-        self._index = self._origin
+        self.runs = [self._run(rows) for rows in self._neighbours()]
+        self._steps = 0
+        # Where each layer's next keys, and behind them its next values, go: (L, B, 2H).
+        filled = torch.tensor([place.filled for place in self.places]).T[..., None]
+        keys = (slots.origins_of(self.places) + filled).to(checkpoint.device)
+        self._next = torch.cat([keys, keys + len(slots.keys)], dim=2).flatten(1)
+        self._next_bias = keys.flatten()
 
     def step(self, tokens: Sequence[int], positions: Sequence[int]) -> torch.Tensor:
         """Logits `(B, V)` after each row's last token, in the order of `places`.
 
         Every row must have a free slot in every layer; `positions` count whole prompts.
         """
-        device = self.checkpoint.device
-        filled = torch.tensor([place.filled for place in self.places], device=device)
-        self._index = (self._origin + filled.T[..., None]).flatten(1)  # (L, B*H)
-        self.slots.bias[self._index.flatten()] = 0
+        self.slots.bias.index_fill_(0, self._next_bias, 0)
+        self._steps += 1
         model = self.checkpoint.model
-        embedded = model.get_input_embeddings()(torch.tensor(tokens, device=device)[:, None])
-        where = torch.tensor(positions, device=device)[:, None]
-        hidden = self.checkpoint.text_model(embedded, where, self)
-        logits = model.lm_head(hidden[:, 0])
+        given = torch.tensor([tokens, positions], device=self.checkpoint.device)
+        embedded = model.get_input_embeddings()(given[0])
+        hidden = self.checkpoint.text_model.one_token(embedded, given[1], self)
+        logits = model.lm_head(hidden)
+        self._next.add_(1)
+        self._next_bias.add_(1)
         for place in self.places:
             place.filled = [length + 1 for length in place.filled]
         return torch.as_tensor(logits)
 
-    def __call__(
-        self,
-        module: torch.nn.Module,
-        query: torch.Tensor,
-        key: torch.Tensor,
-        value: torch.Tensor,
-        mask: torch.Tensor | None,
-        scaling: float,
-    ) -> torch.Tensor:
+    def attend(self, layer: int, heads: torch.Tensor, scaling: float) -> torch.Tensor:
         """Write one layer's new keys and values, and attend every run over its slots."""
-        layer = int(module.layer_idx)  # type: ignore[arg-type]
-        rows, query_heads, _, width = query.shape
-        index = self._index[layer]
-        self.slots.keys[index] = key.reshape(-1, width)
-        self.slots.values[index] = value.reshape(-1, width)
-        heads = self.slots.heads
+        rows, count, width = heads.shape
+        queries = count - 2 * self.slots.heads
+        new = heads[:, queries:].reshape(-1, width)
+        self.slots.stored.index_copy_(0, self._next[layer], new)
         # Queries that share a key head become rows of one small matrix: no key is repeated.
-        grouped = query.reshape(rows, heads, query_heads // heads, width)
-        attended = [self._attend(run, layer, grouped[run.rows], scaling) for run in self.runs]
-        joined = attended[0] if len(attended) == 1 else torch.cat(attended)
-        return joined.reshape(rows, 1, query_heads, width)
+        grouped = heads[:, :queries].view(rows, self.slots.heads, -1, width)
+        if len(self.runs) == 1:
+            attended = self._attend(self.runs[0].layers[layer], grouped, scaling)
+        else:
+            parts = [
+                self._attend(run.layers[layer], grouped[run.rows], scaling) for run in self.runs
+            ]
+            attended = torch.cat(parts)
+        return attended.reshape(rows, -1)
 
-    def _attend(self, run: _Run, layer: int, query: torch.Tensor, scaling: float) -> torch.Tensor:
+    def _attend(self, of: _Stretch, query: torch.Tensor, scaling: float) -> torch.Tensor:
         """`(B, H, G, D)` queries over the run's slots, no further than its longest row's."""
-        keys, values, bias = run.layers[layer]
-        lengths = {place.filled[layer] + 1 for place in run.places}
-        longest = max(lengths)
-        plain = len(lengths) == 1 and not any(place.biased for place in run.places)
-        shape = (*query.shape[:3], longest)
+        longest = of.longest + self._steps
         return scaled_dot_product_attention(
             query,
-            keys[:, :, :longest],
-            values[:, :, :longest],
-            attn_mask=None if plain else bias[..., :longest].expand(shape),
+            of.keys.narrow(2, 0, longest),
+            of.values.narrow(2, 0, longest),
+            attn_mask=None if of.plain else of.bias.narrow(3, 0, longest),
             scale=scaling,
         )
 
-    def _runs(self) -> Sequence[_Run]:
-        runs: list[_Run] = []
+    def _run(self, rows: slice) -> _Run:
+        places, layers = self.places[rows], []
+        queries = int(self.checkpoint.text_config.num_attention_heads)
+        biased = any(place.biased for place in places)
+        for layer in range(self.checkpoint.layers):
+            keys, values, bias = self.slots.layers_of(places, layer)
+            lengths = {place.filled[layer] for place in places}
+            bias = bias.expand(-1, -1, queries // self.slots.heads, -1)
+            plain = len(lengths) == 1 and not biased
+            layers.append(_Stretch(keys, values, bias, max(lengths), plain))
+        return _Run(rows, layers)
+
+    def _neighbours(self) -> list[slice]:
+        """Rows that lie one behind another with equal widths, as slices of the batch."""
+        found: list[slice] = []
         for row, place in enumerate(self.places):
             before = self.places[row - 1] if row else None
             if (
@@ -98,12 +116,7 @@ class Batch:
                 and before.widths == place.widths
                 and before.start + before.cells == place.start
             ):
-                runs[-1].places.append(place)
-                runs[-1].rows = slice(runs[-1].rows.start, row + 1)
+                found[-1] = slice(found[-1].start, row + 1)
             else:
-                runs.append(_Run(slice(row, row + 1), [place], []))
-        for run in runs:
-            run.layers = [
-                self.slots.layers_of(run.places, layer) for layer in range(self.checkpoint.layers)
-            ]
-        return runs
+                found.append(slice(row, row + 1))
+        return found

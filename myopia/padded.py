@@ -70,30 +70,23 @@ class PaddedStep:
 
     def forward(self) -> torch.Tensor:
         """Logits `(rows, V)` after the given tokens; every loaded row is one token longer."""
-        self._index = (self._origin + self._filled[..., None]).flatten(1)  # (L, rows * H)
-        self.blocks.bias.index_fill_(0, self._index.flatten(), 0)
+        keys = (self._origin + self._filled[..., None]).flatten(1)  # (L, rows * H)
+        self.blocks.bias.index_fill_(0, keys.flatten(), 0)
+        by_row = keys.view(len(keys), self.bucket.rows, -1)
+        self._index = torch.cat([by_row, by_row + len(self.slots.keys)], dim=2).flatten(1)
         self._lengths = self._filled + 1
         tokens, positions = self._given
         model = self.checkpoint.model
-        embedded = model.get_input_embeddings()(tokens[:, None])
-        hidden = self.checkpoint.text_model(embedded, positions[:, None], self)
-        logits = model.lm_head(hidden[:, 0])
+        embedded = model.get_input_embeddings()(tokens)
+        hidden = self.checkpoint.text_model.one_token(embedded, positions, self)
+        logits = model.lm_head(hidden)
         self._filled.add_(self._live)
         return torch.as_tensor(logits)
 
-    def __call__(
-        self,
-        module: torch.nn.Module,
-        query: torch.Tensor,
-        key: torch.Tensor,
-        value: torch.Tensor,
-        mask: torch.Tensor | None,
-        scaling: float,
-    ) -> torch.Tensor:
+    def attend(self, layer: int, heads: torch.Tensor, scaling: float) -> torch.Tensor:
         """Write one layer's new keys and values, and attend every row over its own slots."""
-        layer = int(module.layer_idx)  # type: ignore[arg-type]
-        width = query.shape[-1]
-        self.blocks.keys.index_copy_(0, self._index[layer], key.reshape(-1, width))
-        self.blocks.values.index_copy_(0, self._index[layer], value.reshape(-1, width))
+        queries, width = heads.shape[1] - 2 * self.slots.heads, heads.shape[2]
+        new = heads[:, queries:].reshape(-1, width)
+        self.slots.stored.index_copy_(0, self._index[layer], new)
         reach = Reach(self._origin[layer], self._lengths[layer], self.bucket.longest)
-        return attend(query[:, :, 0], self.blocks, reach, scaling)[:, None]
+        return attend(heads[:, :queries], self.blocks, reach, scaling).flatten(1)

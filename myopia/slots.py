@@ -48,8 +48,9 @@ class Slots:
         self.spare = cells
         total = (cells + 1) * heads
         # Zeros, not empty: a hidden slot's weight is 0, and 0 times NaN is NaN.
-        self.keys = torch.zeros(total, width, dtype=dtype, device=device)
-        self.values = torch.zeros(total, width, dtype=dtype, device=device)
+        # Values behind keys, so that one call writes both.
+        self.stored = torch.zeros(2 * total, width, dtype=dtype, device=device)
+        self.keys, self.values = self.stored[:total], self.stored[total:]
         self.hidden = torch.finfo(dtype).min
         self.bias = torch.full((total,), self.hidden, dtype=dtype, device=device)
 
@@ -106,8 +107,8 @@ class Slots:
         offset = (first.start + sum(first.widths[:index])) * self.heads
         size = (len(run), self.heads, width, self.head_dim)
         steps = (stride * self.head_dim, width * self.head_dim, self.head_dim, 1)
-        keys = self.keys.as_strided(size, steps, offset * self.head_dim)
-        values = self.values.as_strided(size, steps, offset * self.head_dim)
+        keys = self.stored.as_strided(size, steps, offset * self.head_dim)
+        values = self.stored.as_strided(size, steps, (offset + len(self.keys)) * self.head_dim)
         bias = self.bias.as_strided((len(run), self.heads, 1, width), (stride, width, 0, 1), offset)
         return keys, values, bias
 
