@@ -41,7 +41,7 @@ class Weights:
     pointer: float = 0.3
     bind: float = 0.3
     early: float = 0.3
-    gathered: float = 0.3
+    gathered: float = 1.0
 
 
 def _row_logits(layer: Layer, rows: Tensor, story: Tensor, head: Tensor, batch: Batch) -> Tensor:
