@@ -26,7 +26,7 @@ class Graphs:
         The step must have no rows loaded, so that trying it out changes none. Raises RuntimeError
         where the step cannot be captured.
         """
-        side = torch.cuda.Stream(self.device)
+        side = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream(self.device))
         with torch.cuda.stream(side):
             for _ in range(WARM_UPS):

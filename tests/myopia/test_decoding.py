@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-import myopia.decoding
+from myopia.columns_cuda import fused_is_possible
 from myopia.decode import Batch
 from myopia.decoding import Decoder, PaddedBatch
 from myopia.engine import Engine, EngineConfig
@@ -164,6 +164,6 @@ def test_captured_steps_are_the_plain_ones(small_tiles_folder: Path) -> None:
     engine = Engine(there, EngineConfig(kv_bytes=16 * MIB, decode="graphs"))
     captured = run(engine, *requests)
     assert engine.decoder.kind == "graphs", "no fallback"
-    assert myopia.decoding.fused_is_possible(engine.slots.keys)
+    assert fused_is_possible(engine.slots.keys)
     for ask_id, answered in captured.items():
         assert_same(answered, plain[ask_id])
