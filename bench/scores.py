@@ -5,8 +5,10 @@
 
 Prints milliseconds of the layer itself, of seeing text rows alone (alpha 1), of seeing all rows
 (alpha .5, as the default does), of pruning, and of explaining, each also as a part of the layer's
-own time. On CUDA the log-sum-exp of the flash kernel is used. Weights are random: only time is
-measured. `--asks` measures what explaining adds to whole asks of the shipped small model.
+own time: medians over rounds in which all of them take their turns. On a CPU a millisecond is the
+one thread's own. The log-sum-exp of the flash kernel is used, as the engine does. Weights are
+random: only time is measured. `--asks` measures what explaining adds to whole asks of the shipped
+small model.
 """
 
 import argparse
@@ -18,11 +20,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch.nn.functional import scaled_dot_product_attention, silu
+from torch.nn.functional import silu
 
 from bench.speed import clock, contenders, subjects
-from myopia.columns_cuda import attend_with_lse, fused_is_possible
 from myopia.explanation import explain_row
+from myopia.flash import attend_with_lse
 from myopia.layout import Layout, Span
 from myopia.observer import Observer
 from myopia.params import Pruning
@@ -78,12 +80,13 @@ class Layer:
         return heads.transpose(0, 1)[None]
 
     def __call__(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Run the layer; its query `(Q, S, D)`, key and value `(H, S, D)`, and the output."""
-        q, k, v = self.heads(x, self.q), self.heads(x, self.k), self.heads(x, self.v)
-        mixed = scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
+        """Run the layer; query `(Q, S, D)`, key and value `(H, S, D)`, log-sum-exp `(Q, S)`."""
+        q = self.heads(x, self.q)
+        k, v = (self.heads(x, weight).contiguous() for weight in (self.k, self.v))  # as a cache
+        mixed, lse = attend_with_lse(q, k, v, None, self.shape.width**-0.5)
         x = x + mixed[0].transpose(0, 1).flatten(1) @ self.o.T
         x = x + (silu(x @ self.gate.T) * (x @ self.up.T)) @ self.down.T
-        return q[0], k[0], v[0], x
+        return q[0], k[0], v[0], lse
 
 
 def layout_of(tokens: int) -> Layout:
@@ -95,31 +98,27 @@ def layout_of(tokens: int) -> Layout:
     return Layout(length, spans, tuple(range(spans[-1].stop, length - 4)))
 
 
-def timed(work: Callable[[], object], device: str, times: int) -> float:
-    """Median milliseconds after one warm-up: wall on CUDA, the one thread's own time on a CPU."""
-    clock = time.perf_counter if device == "cuda" else time.process_time
-    found = []
-    for turn in range(times + 1):
-        if device == "cuda":
-            torch.cuda.synchronize()
-        began = clock()
-        work()
-        if device == "cuda":
-            torch.cuda.synchronize()
-        if turn:
-            found.append((clock() - began) * 1e3)
-    return statistics.median(found)
+def taken(work: Callable[[], object], device: str) -> float:
+    """Milliseconds of one call: wall on CUDA, the one thread's own time on a CPU."""
+    read = time.perf_counter if device == "cuda" else time.process_time
+    if device == "cuda":
+        torch.cuda.synchronize()
+    began = read()
+    work()
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return (read() - began) * 1e3
 
 
-def measure(tokens: int, shape: Shape, device: str, times: int) -> dict[str, float]:
-    """Milliseconds of one layer and of what watches it."""
+def measure(
+    tokens: int, shape: Shape, device: str, times: int
+) -> tuple[int, list[dict[str, float]]]:
+    """Tokens of the prompt, and milliseconds of one layer and of what watches it, every round."""
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
     layout, layer = layout_of(tokens), Layer(shape, device, dtype)
     x = torch.randn(layout.length, shape.hidden, device=device, dtype=dtype)
-    query, key, value, _ = layer(x)
-    scaling, lse = shape.width**-0.5, None
-    if fused_is_possible(query):
-        _, lse = attend_with_lse(query[None], key[None], value[None], scaling)
+    query, key, value, lse = layer(x)
+    scaling = shape.width**-0.5
 
     def see(pruning: Pruning, explain: bool = False) -> Observer:
         observer = Observer(layout, pruning, layers=1, explain=explain)
@@ -136,12 +135,20 @@ def measure(tokens: int, shape: Shape, device: str, times: int) -> dict[str, flo
         explain_row(observer)
 
     seen, traced = see(Pruning()), see(Pruning(), explain=True)
-    result = {"tokens": float(layout.length), "layer_ms": timed(lambda: layer(x), device, times)}
-    result["text_ms"] = timed(lambda: see(Pruning(alpha=1.0)), device, times)
-    result["all_ms"] = timed(lambda: see(Pruning(alpha=0.5)), device, times)
-    result["prune_ms"] = timed(lambda: prune(seen), device, times)
-    result["explain_ms"] = timed(lambda: explained(traced), device, times) - result["prune_ms"]
-    return result
+    works: dict[str, Callable[[], object]] = {
+        "layer": lambda: layer(x),
+        "text": lambda: see(Pruning(alpha=1.0)),
+        "all": lambda: see(Pruning(alpha=0.5)),
+        "prune": lambda: prune(seen),
+        "explain": lambda: explained(traced),
+    }
+    rounds = []
+    for turn in range(times + 1):  # the first warms up
+        found = {name: taken(work, device) for name, work in works.items()}
+        found["explain"] -= found["prune"]
+        if turn:
+            rounds.append(found)
+    return layout.length, rounds
 
 
 def explained_asks(rounds: int) -> None:
@@ -181,11 +188,15 @@ def main() -> None:
     print("tokens   layer ms  " + "".join(f"{name + ' ms (part)':>22}" for name in names))
     for tokens in asked.tokens:
         with torch.inference_mode():
-            found = measure(tokens, SHAPES[asked.shape], asked.device, asked.times)
-        own = found["layer_ms"]
-        parts = [f"{found[n + '_ms']:12.2f} ({found[n + '_ms'] / own:6.1%})" for n in names]
-        print(f"{found['tokens']:6.0f} {own:10.1f}  " + "".join(f"{p:>22}" for p in parts))
-        print(json.dumps({"shape": asked.shape, "device": asked.device, **found}))
+            length, rounds = measure(tokens, SHAPES[asked.shape], asked.device, asked.times)
+        own = statistics.median(found["layer"] for found in rounds)
+        line = f"{length:6} {own:10.1f}  "
+        for name in names:
+            middle = statistics.median(found[name] for found in rounds)
+            part = statistics.median(found[name] / found["layer"] for found in rounds)
+            line += f"{f'{middle:.2f} ({part:6.1%})':>22}"
+        print(line)
+        print(json.dumps({"shape": asked.shape, "device": asked.device, "rounds": rounds}))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """Column sums on CUDA in one fused pass over queries and keys; the CPU's exact sum is its truth.
 
-`attend_with_lse` runs the flash kernel itself so that its row log-sum-exp is not computed twice.
 Nothing here imports Triton before a CUDA tensor asks for it.
 """
 
@@ -25,24 +24,16 @@ def fused_column_sums(
     scaling: float,
     lse: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """As `columns.column_sums`; `lse (Q, R)` float32 of these rows saves a pass."""
+    """As `columns.column_sums`; weights may be `(Q, R)`; the rows' `lse (Q, R)` saves a pass."""
     from myopia.columns_triton import column_sums_triton  # noqa: PLC0415 - needs a GPU's packages
 
     return column_sums_triton(query, key, positions, weights, scaling, lse)
 
 
-def attend_with_lse(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Causal flash attention `(1, Q, S, D)` of a whole prompt, and its row log-sum-exp `(Q, S)`.
+def fused_row_lse(
+    query: torch.Tensor, key: torch.Tensor, positions: torch.Tensor, scaling: float
+) -> torch.Tensor:
+    """As `columns.row_lse`."""
+    from myopia.columns_triton import row_lse_triton  # noqa: PLC0415 - needs a GPU's packages
 
-    query `(1, Q, S, D)`, key and value `(1, H, S, D)`, fp16 or bf16 on CUDA.
-    """
-    groups = query.shape[1] // key.shape[1]
-    if groups > 1:
-        key = key.repeat_interleave(groups, dim=1)
-        value = value.repeat_interleave(groups, dim=1)
-    out = torch.ops.aten._scaled_dot_product_flash_attention(
-        query, key, value, 0.0, True, False, scale=scaling
-    )
-    return out[0], out[1][0]
+    return row_lse_triton(query, key, positions, scaling)

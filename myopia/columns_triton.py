@@ -50,7 +50,7 @@ def _row_lse(
 
 @triton.jit
 def _column_sums(
-    query, key, positions, weights, lse, first_rows, sums, rows, stored, scaling,
+    query, key, positions, weights, weight_step, lse, first_rows, sums, rows, stored, scaling,
     GROUP: tl.constexpr, D: tl.constexpr, BD: tl.constexpr,
     BM: tl.constexpr, BN: tl.constexpr,
 ):  # fmt: skip
@@ -69,7 +69,7 @@ def _column_sums(
             m = first + tl.arange(0, BM)
             live = m < rows
             at = tl.load(positions + m, mask=live, other=-1)
-            weight = tl.load(weights + m, mask=live, other=0.0)
+            weight = tl.load(weights + row_head * weight_step + m, mask=live, other=0.0)
             norm = tl.load(lse + row_head * rows + m, mask=live, other=0.0)
             q = tl.load(
                 query + row_head * rows * D + m[:, None] * D + d[None, :],
@@ -90,28 +90,47 @@ def column_sums_triton(
     scaling: float,
     lse: torch.Tensor | None,
 ) -> torch.Tensor:
-    """As `columns.column_sums`; `lse (Q, R)` float32 saves the first of two passes."""
+    """As `columns.column_sums`; weights `(Q, R)` are each query head's own.
+
+    `lse (Q, R)` float32 saves the first of two passes.
+    """
     query, key = query.contiguous(), key.contiguous()
-    query_heads, rows, width = query.shape
-    heads, stored, _ = key.shape
+    rows, (heads, stored, _) = query.shape[1], key.shape
     place = positions.to(query.device, torch.int32)
     heavy = torch.ones(rows) if weights is None else weights
-    heavy = heavy.to(query.device, torch.float32)
-    shape = {
-        "GROUP": query_heads // heads,
+    heavy = heavy.to(query.device, torch.float32).contiguous()
+    step = rows if heavy.dim() == 2 else 0
+    if lse is None:
+        lse = row_lse_triton(query, key, place, scaling)
+    starts = torch.arange(0, stored, COLUMNS, device=query.device, dtype=torch.int32)
+    first_rows = torch.searchsorted(place, starts).to(torch.int32)
+    sums = torch.empty(heads, stored, device=query.device, dtype=torch.float32)
+    _column_sums[(len(starts), heads)](
+        query, key, place, heavy, step, lse.contiguous(), first_rows, sums, rows, stored, scaling,
+        **_shape(query, key),
+    )  # fmt: skip
+    return sums
+
+
+def row_lse_triton(
+    query: torch.Tensor, key: torch.Tensor, positions: torch.Tensor, scaling: float
+) -> torch.Tensor:
+    """As `columns.row_lse`."""
+    query, key = query.contiguous(), key.contiguous()
+    query_heads, rows, _ = query.shape
+    place = positions.to(query.device, torch.int32)
+    lse = torch.empty(query_heads, rows, device=query.device, dtype=torch.float32)
+    grid = (triton.cdiv(rows, ROWS), query_heads)
+    _row_lse[grid](query, key, place, lse, rows, key.shape[1], scaling, **_shape(query, key))
+    return lse
+
+
+def _shape(query: torch.Tensor, key: torch.Tensor) -> dict[str, int]:
+    width = query.shape[2]
+    return {
+        "GROUP": query.shape[0] // key.shape[0],
         "D": width,
         "BD": max(16, triton.next_power_of_2(width)),
         "BM": ROWS,
         "BN": COLUMNS,
     }
-    if lse is None:
-        lse = torch.empty(query_heads, rows, device=query.device, dtype=torch.float32)
-        grid = (triton.cdiv(rows, ROWS), query_heads)
-        _row_lse[grid](query, key, place, lse, rows, stored, scaling, **shape)
-    starts = torch.arange(0, stored, COLUMNS, device=query.device, dtype=torch.int32)
-    first_rows = torch.searchsorted(place, starts).to(torch.int32)
-    sums = torch.empty(heads, stored, device=query.device, dtype=torch.float32)
-    _column_sums[(len(starts), heads)](
-        query, key, place, heavy, lse.contiguous(), first_rows, sums, rows, stored, scaling, **shape
-    )
-    return sums

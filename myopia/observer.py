@@ -8,15 +8,16 @@ from dataclasses import dataclass
 
 import torch
 
-from myopia.columns import visible_logits, weighted_sums
-from myopia.columns_cuda import fused_column_sums, fused_is_possible
+from myopia.columns import row_lse, visible_logits, weighted_sums
+from myopia.columns_cuda import fused_column_sums, fused_is_possible, fused_row_lse
+from myopia.columns_grouped import grouped_sums
 from myopia.evidence import Evidence, Needs
 from myopia.geometry import image_positions
 from myopia.layout import Layout
 from myopia.params import Pruning
 from myopia.policies import needs_of
 from myopia.sampling_plan import asking_rows
-from myopia.sights import Sight, Sights
+from myopia.sights import Sight, Sights, Stretch
 from myopia.traces import Trace
 
 # AirCache: a row is elite where the last row gives it at least this share of its maximum.
@@ -69,7 +70,8 @@ class Observer:
         """Take in one chunk: query `(Q, T, D)` of positions from `start`, key `(H, S, D)`.
 
         S is `start + T`; rotations are applied. Chunks of a layer come in order. `lse (Q, T)`,
-        the rows' log-sum-exp where the attention kernel gave it, saves a pass on CUDA.
+        the rows' log-sum-exp where the attention kernel gave it, saves a pass on CUDA, and
+        everywhere a pass over chunks that `wants_lse` is true of.
         """
         if not self.layout.spans:
             return
@@ -79,10 +81,17 @@ class Observer:
         self._reach(layer, stop, key)
         for sight in self._sights.of(start, stop):
             self._add(layer, sight, query, key, scaling, lse)
+        stretch = self._sights.grouped(start, stop)
+        if stretch is not None:
+            self._add_grouped(layer, stretch, query, key, scaling, lse)
         if self.needs.sparsity:
             self._see_sparsity(layer, query, key, start, scaling)
         if self.needs.elite:
             self._see_elite(layer, query, key, start, scaling)
+
+    def wants_lse(self, start: int, stop: int) -> bool:
+        """Whether rows of a chunk are summed in groups, which takes their log-sum-exp."""
+        return self._sights.grouped(start, stop) is not None
 
     def whole(self, start: int, stop: int) -> Sight | None:
         """Where nearly every row of a chunk is summed: how; their sums may be handed to `take`.
@@ -158,6 +167,29 @@ class Observer:
             found = list(weighted_sums(own, key, rows, sight.weights, scaling))
         for kind, sums in zip(sight.kinds, found, strict=True):
             self._room(kind, key)[layer, :, : sums.shape[1]] += sums
+
+    def _add_grouped(
+        self,
+        layer: int,
+        stretch: Stretch,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        scaling: float,
+        lse: torch.Tensor | None,
+    ) -> None:
+        """Sum a stretch of rows into the columns, like rows together."""
+        start = key.shape[1] - query.shape[1]
+        own = slice(stretch.start - start, stretch.stop - start)
+        query, key = query[:, own], key[:, : stretch.stop]
+        if lse is None:
+            rows = torch.arange(stretch.start, stretch.stop)
+            lse = (fused_row_lse if fused_is_possible(query) else row_lse)(
+                query, key, rows, scaling
+            )
+        else:
+            lse = lse[:, own]
+        sums = grouped_sums(query, key, lse, stretch.counts, scaling)
+        self._room("columns", key)[layer, :, : stretch.stop] += sums
 
     def _reach(self, layer: int, stop: int, like: torch.Tensor) -> None:
         """Note that a layer is seen up to `stop`; what was read of it is out of date."""

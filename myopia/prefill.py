@@ -11,6 +11,7 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 from myopia.columns import attend_and_sum
+from myopia.flash import attend_with_lse
 from myopia.loading import Checkpoint
 from myopia.observer import Observer
 from myopia.prompt import Prompt
@@ -49,6 +50,7 @@ class _Attention:
         self.observer = piece.observer
         self.start = piece.start - piece.dropped
         self._mask: torch.Tensor | None = None
+        self._bias: torch.Tensor | None = None
 
     def __call__(
         self,
@@ -64,23 +66,29 @@ class _Attention:
         self.space.keys[layer, :, self.start : stop] = key[0]
         self.space.values[layer, :, self.start : stop] = value[0]
         keys, values = self.space.keys[layer, :, :stop], self.space.values[layer, :, :stop]
-        if self.observer is not None:
-            sight = self.observer.whole(self.start, stop) if _is_plain(query) else None
+        plain, lse, attended = _is_plain(query), None, None
+        if self.observer is not None and plain:
+            sight = self.observer.whole(self.start, stop)
             if sight is not None:
                 every = attend_and_sum(query[0], keys, values, sight.weights, scaling)
                 self.observer.take(layer, sight, every[1])
                 return every[0].transpose(0, 1)[None]
-            self.observer.see(layer, query[0], keys, self.start, scaling)
-        whole = self.start == 0
-        attended = scaled_dot_product_attention(
-            query,
-            keys[None],
-            values[None],
-            attn_mask=None if whole else self._lower_right(tokens, stop),
-            is_causal=whole,
-            scale=scaling,
-            enable_gqa=query.shape[1] != key.shape[1],
-        )
+            if self.observer.wants_lse(self.start, stop):
+                mask = None if self.start == 0 else self._additive(tokens, stop)
+                attended, lse = attend_with_lse(query, keys[None], values[None], mask, scaling)
+        if self.observer is not None:
+            self.observer.see(layer, query[0], keys, self.start, scaling, lse)
+        if attended is None:
+            whole = self.start == 0
+            attended = scaled_dot_product_attention(
+                query,
+                keys[None],
+                values[None],
+                attn_mask=None if whole else self._lower_right(tokens, stop),
+                is_causal=whole,
+                scale=scaling,
+                enable_gqa=query.shape[1] != key.shape[1],
+            )
         return attended.transpose(1, 2)
 
     def _lower_right(self, tokens: int, stop: int) -> torch.Tensor:
@@ -90,6 +98,13 @@ class _Attention:
             rows = torch.arange(self.start, stop, device=device)[:, None]
             self._mask = torch.arange(stop, device=device)[None] <= rows
         return self._mask
+
+    def _additive(self, tokens: int, stop: int) -> torch.Tensor:
+        """The same in float32: 0 where a row sees, else -inf."""
+        if self._bias is None:
+            seen = self._lower_right(tokens, stop)
+            self._bias = torch.zeros(seen.shape).masked_fill_(~seen, float("-inf"))
+        return self._bias
 
 
 def _is_plain(query: torch.Tensor) -> bool:

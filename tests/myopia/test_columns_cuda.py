@@ -3,8 +3,10 @@
 import pytest
 import torch
 
-from myopia.columns import column_sums
-from myopia.columns_cuda import attend_with_lse, fused_column_sums, fused_is_possible
+from myopia.columns import column_sums, row_lse
+from myopia.columns_cuda import fused_column_sums, fused_is_possible, fused_row_lse
+from myopia.columns_grouped import Grouping, grouped_sums
+from myopia.flash import attend_with_lse
 
 needs_gpu = pytest.mark.skipif(
     not torch.cuda.is_available(), reason="no CUDA device: the fused kernel cannot run here"
@@ -33,11 +35,26 @@ def test_the_flash_kernels_log_sum_exp_saves_the_first_pass() -> None:
     torch.manual_seed(0)
     query = torch.randn(1, 8, 512, 64, device="cuda", dtype=torch.bfloat16)
     key = torch.randn(1, 2, 512, 64, device="cuda", dtype=torch.bfloat16)
-    _, lse = attend_with_lse(query, key, key, 0.125)
+    _, lse = attend_with_lse(query, key, key, None, 0.125)
     rows = torch.arange(512)
     found = fused_column_sums(query[0], key[0], rows, None, 0.125, lse)
     wanted = column_sums(query[0].cpu(), key[0].cpu(), rows, None, 0.125)
     torch.testing.assert_close(found.cpu(), wanted, atol=2e-2, rtol=2e-2)
+
+
+@needs_gpu
+def test_grouped_rows_on_a_gpu_are_those_of_a_cpu() -> None:
+    torch.manual_seed(0)
+    query, key = torch.randn(8, 500, 64), torch.randn(2, 600, 64)
+    rows, counts = torch.arange(100, 600), torch.rand(500).round()
+    lse = row_lse(query, key, rows, 0.125)
+    torch.testing.assert_close(
+        fused_row_lse(query.cuda(), key.cuda(), rows, 0.125).cpu(), lse, atol=1e-3, rtol=1e-3
+    )
+    given = counts, 0.125, Grouping(64, 3)
+    found = grouped_sums(query.cuda(), key.cuda(), lse.cuda(), *given)
+    wanted = grouped_sums(query, key, lse, *given)
+    torch.testing.assert_close(found.cpu(), wanted, atol=2e-3, rtol=2e-3)
 
 
 def test_a_cpu_tensor_takes_the_exact_path() -> None:

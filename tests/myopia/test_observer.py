@@ -9,7 +9,7 @@ from myopia.columns import attend_and_sum
 from myopia.layout import Layout, Span
 from myopia.observer import Observer, can_resume
 from myopia.params import Pruning
-from myopia.sampling_plan import asking_rows, cumulative_rows, stride_at
+from myopia.sampling_plan import asking_rows, cumulative_rows
 from tests.myopia.rows import SCALING, eager, make_layout, make_row
 
 LAYOUT = make_layout()
@@ -123,51 +123,83 @@ def test_half_precision_rows_are_summed_in_float32() -> None:
     )
 
 
-def test_short_prompts_are_summed_exactly_and_long_ones_keep_late_rows_exact() -> None:
-    rows, weights = cumulative_rows(LAYOUT)
-    assert weights is None
-    assert rows.tolist() == list(range(LAYOUT.spans[0].start, LAYOUT.length))
-    rows, weights = cumulative_rows(LAYOUT, exact_until=20)
-    assert weights is not None
-    last = LAYOUT.spans[-1]
-    late = rows >= last.start
-    assert int(late.sum()) == LAYOUT.length - last.start
-    assert bool((weights[late] == 1).all())
-    for span in LAYOUT.spans[:-1]:
-        inside = (rows >= span.start) & (rows < span.stop)
-        assert 0 < int(inside.sum()) <= span.length // 2 + 1
-        assert float(weights[inside].sum()) == pytest.approx(span.length)
+def test_short_prompts_are_summed_row_by_row_and_long_ones_images_in_groups() -> None:
+    first = LAYOUT.spans[0].start
+    rows, grouped = cumulative_rows(LAYOUT, exact_until=LAYOUT.spans[-1].stop)
+    assert rows.tolist() == list(range(first, LAYOUT.length))
+    assert len(grouped) == 0
+    rows, grouped = cumulative_rows(LAYOUT, exact_until=LAYOUT.spans[-1].stop - 1)
+    assert grouped.tolist() == LAYOUT.image_positions()
+    assert sorted([*rows.tolist(), *grouped.tolist()]) == list(range(first, LAYOUT.length))
+    nothing = cumulative_rows(Layout(9, (), ()))
+    assert [len(part) for part in nothing] == [0, 0]
 
 
-def test_the_stride_grows_with_the_length_and_stops() -> None:
-    ends = [1000, 4096, 4097, 6144, 8192, 16000, 28000]
-    assert [stride_at(end) for end in ends] == [1, 1, 3, 3, 4, 8, 8]
+def test_a_prefix_and_its_continuation_plan_the_same_rows() -> None:
+    spans = tuple(Span(1 + 3000 * i, (50, 59), (0, 0)) for i in range(3))
+    prefix = cumulative_rows(Layout(spans[-1].stop, spans, ()))
+    whole = cumulative_rows(Layout(spans[-1].stop + 30, spans, (9005,)))
+    assert torch.equal(whole[0][: len(prefix[0])], prefix[0])
+    assert torch.equal(whole[1], prefix[1])
+    assert len(prefix[1]) == 3 * 2950
 
 
-def test_a_prefix_and_its_continuation_sample_the_same_rows() -> None:
-    spans = tuple(Span(1 + 3000 * i, (50, 60), (0, 0)) for i in range(3))
-    prefix = cumulative_rows(Layout(spans[-1].stop, spans, ()))[0]
-    whole = cumulative_rows(Layout(spans[-1].stop + 30, spans, (9005,)))[0]
-    assert torch.equal(whole[: len(prefix)], prefix)
+@pytest.fixture
+def long_prompts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prompts of any length are taken for long ones."""
+    monkeypatch.setattr("myopia.sights.cumulative_rows", lambda it: cumulative_rows(it, 1))
 
 
-def test_sampled_rows_agree_with_exact_ones_where_it_matters(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    layout = make_layout(images=6, base=8, grid=(8, 8), tail=12)
-    row = make_row(layout, layers=1)
-    monkeypatch.setattr("myopia.sampling_plan.TOKENS_PER_STRIDE", 100)
-    exact = row.observed(Pruning()).evidence(0).columns
-    monkeypatch.setattr("myopia.sights.cumulative_rows", lambda it: cumulative_rows(it, 100))
-    sampled = row.observed(Pruning()).evidence(0).columns
-    assert exact is not None
-    assert sampled is not None
-    last = layout.spans[-1].length
-    torch.testing.assert_close(sampled[:, -last:], exact[:, -last:], atol=1e-5, rtol=1e-5)
-    per_image = [part.mean(-1) for part in torch.split(exact, last, dim=-1)]
-    roughly = [part.mean(-1) for part in torch.split(sampled, last, dim=-1)]
-    for left, right in zip(per_image, roughly, strict=True):
-        torch.testing.assert_close(left, right, atol=0, rtol=0.1)
+LONG = make_layout(images=6, base=8, grid=(8, 8), tail=12)
+LONG_ROW = make_row(LONG, layers=1)
+
+
+@pytest.mark.parametrize("chunk", [None, 100, 333])
+@pytest.mark.usefixtures("long_prompts")
+def test_grouped_rows_agree_with_exact_ones_where_it_matters(chunk: int | None) -> None:
+    exact = eager(LONG_ROW, 0).mean(1).sum(1)[:, torch.tensor(LONG.image_positions())]
+    found = LONG_ROW.observed(Pruning(), chunk=chunk).evidence(0).columns
+    assert found is not None
+    torch.testing.assert_close(found.sum(), exact.sum(), rtol=2e-3, atol=0)
+    parts = [torch.split(sums, LONG.spans[-1].length, dim=-1) for sums in (found, exact)]
+    for left, right in zip(*parts, strict=True):
+        torch.testing.assert_close(left.mean(-1), right.mean(-1), atol=0, rtol=0.05)
+
+
+@pytest.mark.usefixtures("long_prompts")
+def test_text_and_last_rows_are_exact_beside_grouped_ones() -> None:
+    evidence = LONG_ROW.observed(Pruning(), chunk=90).evidence(0)
+    images = torch.tensor(LONG.image_positions())
+    matrix = eager(LONG_ROW, 0).mean(1)
+    asked = matrix[:, list(LONG.text_rows)].sum(1)[:, images]
+    torch.testing.assert_close(evidence.text, asked, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(evidence.window, matrix[:, -1][:, images], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.usefixtures("long_prompts")
+def test_a_log_sum_exp_that_is_handed_over_is_the_one_that_would_be_computed() -> None:
+    first = LONG.spans[0].start
+    keys = LONG_ROW.keys[0].repeat_interleave(2, 0)
+    logits = torch.einsum("hid,hjd->hij", LONG_ROW.queries[0], keys) * SCALING
+    hidden = torch.ones(LONG.length, LONG.length, dtype=torch.bool).triu(1)
+    lse = logits.masked_fill(hidden, -torch.inf).logsumexp(-1)
+    told, wrong = (Observer(LONG, Pruning(), layers=1) for _ in range(2))
+    assert told.wants_lse(0, LONG.length)
+    assert not told.wants_lse(0, first)
+    told.see(0, LONG_ROW.queries[0], LONG_ROW.keys[0], 0, SCALING, lse)
+    wrong.see(0, LONG_ROW.queries[0], LONG_ROW.keys[0], 0, SCALING, lse + 1)
+    computed = LONG_ROW.observed(Pruning()).evidence(0).columns
+    torch.testing.assert_close(told.evidence(0).columns, computed, atol=1e-4, rtol=1e-4)
+    assert not torch.allclose(wrong.evidence(0).columns, computed, atol=1e-2)
+
+
+@pytest.mark.usefixtures("long_prompts")
+def test_a_chunk_with_grouped_rows_is_not_taken_for_one_of_single_rows() -> None:
+    """Mostly text, and the end of an image: whole sums would leave the image's rows out."""
+    layout = Layout(100, (Span(1, (3, 3), (0, 0)),), tuple(range(10, 99)))
+    observer = Observer(layout, Pruning(), layers=1)
+    assert observer.whole(5, 100) is None
+    assert observer.whole(10, 100) is not None
 
 
 def test_long_questions_are_thinned_evenly_and_weighed() -> None:
