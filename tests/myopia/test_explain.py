@@ -10,7 +10,7 @@ from PIL import Image
 from myopia import explain as program
 from myopia.explanation import explain_row, layer_groups, patch_grid
 from myopia.figure import draw_shares
-from myopia.layout import Span
+from myopia.layout import Layout, Span
 from myopia.overlay import draw_kept
 from myopia.params import Pruning
 from myopia.pruning import prune_row
@@ -184,3 +184,32 @@ def test_the_program_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFi
     wrong = [str(tmp_path / "b.png"), "--question", "?", "--policy", "h2o", "--gamma", "2"]
     assert program.main([*wrong, "--model", str(tmp_path)]) == 2
     assert capsys.readouterr().err.count("error: ") == 3
+
+
+def test_pictures_of_several_forms_are_each_told_as_alone() -> None:
+    forms = [((3, 3), (2, 3)), ((3, 3), (0, 0)), ((3, 3), (2, 3)), ((3, 3), (4, 2))]
+    spans, at = [], 1
+    for base, grid in forms:
+        spans.append(Span(at, base, grid))
+        at = spans[-1].stop + 1
+    layout = Layout(at + 6, tuple(spans), tuple(range(at, at + 5)))
+    row = make_row(layout, layers=5)
+    observer = row.observed(Pruning(budget=0.4), explain=True)
+    prune_row(row.layers, observer, layout, Pruning(budget=0.4))
+    found = explain_row(observer)
+    assert observer.trace is not None
+    first = 0
+    for image, span in zip(found["images"], spans, strict=True):
+        kept = [layer.kept[first : first + span.length] for layer in observer.trace.layers]
+        first += span.length
+        ends = [position - span.start for position in span.newline_positions()]
+        assert image["newlines"]["tokens"] == len(ends)
+        whole = torch.stack(kept).mean(0)
+        assert image["newlines"]["kept"] == pytest.approx(float(whole[ends].sum()), abs=0.006)
+        for part, group in zip(image["groups"], found["groups"], strict=True):
+            own = [kept[layer] for layer in group["layers"]]
+            grid = torch.stack([patch_grid(one, span) for one in own]).mean(0)
+            torch.testing.assert_close(torch.tensor(part["grid"]), grid, atol=6e-4, rtol=0)
+            total = float(torch.stack(own).mean(0).sum())
+            assert part["kept"] == pytest.approx(total, abs=0.006)
+        assert all(cell == round(cell, 3) for row in image["groups"][0]["grid"] for cell in row)
