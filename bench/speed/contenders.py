@@ -19,7 +19,6 @@ from myopia.params import Picture, Pruning, Request, Sampling, Turn
 from myopia.prompt import build_prompt
 
 QUESTION = "Which image shows a red circle?"
-GIBIBYTE = 2**30
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,8 @@ def requests(subject: Subject, work: Workload, seed: int, **fields: Any) -> list
 
 def make_engine(subject: Subject, **sizes: Any) -> Engine:  # noqa: ANN401
     """An engine large enough for every workload, that caches nothing unless told to."""
-    chosen = {"kv_bytes": 3 * GIBIBYTE, "feature_bytes": 0, "prefix_bytes": 0, "most_rows": 64}
+    own = {"kv_bytes": subject.scale.kv_bytes, "most_rows": 64}
+    chosen = {**own, "feature_bytes": 0, "prefix_bytes": 0}
     return Engine(subject.checkpoint, EngineConfig(**{**chosen, **sizes}))
 
 

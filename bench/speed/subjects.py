@@ -33,6 +33,20 @@ class Endless(Checkpoint):
         return frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How much is measured on a subject, so that it ends within minutes on one core."""
+
+    asks: int  # of the decode-heavy workload
+    heavy_asks: int  # of the prefill-heavy one, which has 8 pictures
+    rounds: int
+    rows: int  # of a decode step
+    steps: int
+    pictures: int  # of a second question
+    long: int  # pictures of the prompts whose scoring, and whose gap, are measured
+    kv_bytes: int  # of an engine: pages that are never used take long to be touched
+
+
 @dataclass(frozen=True)
 class Subject:
     """A checkpoint for the engine, and the stock model and processor of the same weights."""
@@ -42,6 +56,7 @@ class Subject:
     stock: Any
     processor: Any
     tiles: str
+    scale: Scale
 
     @property
     def weight_bytes(self) -> int:
@@ -52,17 +67,18 @@ class Subject:
 
 def pocket() -> Subject:
     """The shipped model: 2.6 M parameters, 36 to 88 tokens per picture."""
-    return _subject("pocket", POCKET, "max")
+    return _subject("pocket", POCKET, "max", Scale(16, 16, 5, 16, 20, 8, 14, 2**28))
 
 
 def middle() -> Subject:
     """A random Llama of 12 layers and 110 M parameters behind 336-pixel tiles of 576 tokens."""
     with tempfile.TemporaryDirectory() as folder:
         _write_middle(Path(folder))
-        return _subject("middle", Path(folder), "base")
+        # A prompt of 8 pictures has 4.6 k tokens: 1 TFLOP, half a minute of one core.
+        return _subject("middle", Path(folder), "base", Scale(4, 2, 1, 8, 12, 4, 8, 2**31))
 
 
-def _subject(name: str, folder: Path, tiles: str) -> Subject:
+def _subject(name: str, folder: Path, tiles: str, scale: Scale) -> Subject:
     loaded = load(str(folder), device="cpu")
     endless = Endless(**{field.name: getattr(loaded, field.name) for field in fields(loaded)})
     stock: Any = LlavaNextForConditionalGeneration.from_pretrained(folder)
@@ -70,7 +86,8 @@ def _subject(name: str, folder: Path, tiles: str) -> Subject:
     stock.generation_config = endings(
         do_sample=False, eos_token_id=None, pad_token_id=0, bos_token_id=1
     )
-    return Subject(name, endless, stock, LlavaNextProcessor.from_pretrained(folder), tiles)
+    processor = LlavaNextProcessor.from_pretrained(folder)
+    return Subject(name, endless, stock, processor, tiles, scale)
 
 
 def _write_middle(folder: Path) -> None:
