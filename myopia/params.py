@@ -24,7 +24,7 @@ class Pruning:
     gamma: float = 1.0
     alpha: float = 0.5
     guide: Literal["question", "reply", "both"] = "both"
-    subsidy: str = "quota"
+    subsidy: str = "asked"
     head_mode: Literal["aggregate", "wise"] = "aggregate"
     bin_tokens: int = 20
     bin_mode: Literal["mass", "paper", "off"] = "mass"

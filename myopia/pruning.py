@@ -11,13 +11,14 @@ import torch
 from myopia import budget
 from myopia.bins import Bins
 from myopia.evidence import Evidence, unit_mass
-from myopia.geometry import image_index
+from myopia.geometry import image_index, image_positions
 from myopia.layout import Layout
+from myopia.novelty import novelty
 from myopia.observer import Observer
 from myopia.params import Pruning
 from myopia.policies import policy_of
-from myopia.selection import Rule, select, select_by_quota
-from myopia.subsidy import image_sums, subsidy_weights
+from myopia.selection import Rule, root_sums, select, select_by_shares
+from myopia.subsidy import SHARING, asked_shares, image_sums, subsidy_weights
 from myopia.survivors import Decisions, Survivors, store
 from myopia.traces import LayerTrace
 
@@ -54,10 +55,14 @@ def prune_row(
         seen.append((evidence, scores))
     total = budget.image_quota(layout, pruning) * len(layers)
     quotas = budget.layer_quotas(layout, pruning, len(layers), policy.layer_sizes(seen, total))
+    shares = None
+    if by_quota(pruning) and pruning.subsidy == "asked":
+        shares = asked_shares([_look(evidence) for evidence, _ in seen], layout, pruning.alpha)
     survivors: list[Survivors] = []
     for group in _groups(layers, quotas):
         scores = torch.cat([one for _, one in seen[group]]).to(layers[0][0].device)
-        choices = _choose(scores, layout, pruning, quotas[group.start])
+        keys = [key for key, _ in layers[group]]
+        choices = _choose(scores, keys, layout, pruning, quota=quotas[group.start], shares=shares)
         kept, bins = store(layers[group], choices, layout, pruning)
         survivors += kept
         if observer.trace is not None:
@@ -79,22 +84,49 @@ def _groups(
             start = stop
 
 
-def _choose(scores: torch.Tensor, layout: Layout, pruning: Pruning, quota: int) -> Decisions:
-    """Subsidise scores `(C, N)` and select within a quota."""
+def _choose(
+    scores: torch.Tensor,
+    keys: Sequence[torch.Tensor],
+    layout: Layout,
+    pruning: Pruning,
+    *,
+    quota: int,
+    shares: torch.Tensor | None,
+) -> Decisions:
+    """Subsidise scores `(C, N)` and select within a quota; `shares (1, M)` where `asked` made any.
+
+    Keys `(H, S, D)` are those of the layers that the scores belong to.
+    """
     kept, bins = budget.split_quota(quota, layout, pruning)
     floor = budget.image_floor(kept, layout, pruning)
     rule = Rule(kept, floor, pruning.newline_policy)
     if not policy_of(pruning).graded:
         return Decisions(scores, select(scores, layout, rule), bins)
     scores = scores * subsidised(scores, layout, pruning)
-    if by_quota(pruning):
-        return Decisions(scores, select_by_quota(scores, layout, rule, pruning.gamma), bins)
-    return Decisions(scores, select(scores, layout, rule), bins)
+    if not by_quota(pruning):
+        return Decisions(scores, select(scores, layout, rule), bins)
+    worth = scores
+    if pruning.subsidy != "quota":
+        worth = scores * novelty(_image_keys(keys, layout, len(scores)), scores, layout)
+    shares = root_sums(scores, layout) if shares is None else shares
+    return Decisions(scores, select_by_shares(worth, shares, layout, rule, pruning.gamma), bins)
+
+
+def _image_keys(keys: Sequence[torch.Tensor], layout: Layout, choices: int) -> torch.Tensor:
+    """Layers' keys of image tokens `(C, h, N, D)`: of h heads each, as many as make a choice."""
+    images = image_positions(layout).to(keys[0].device)
+    own = torch.cat([layer[:, images] for layer in keys])
+    return own.view(choices, -1, *own.shape[1:])
 
 
 def by_quota(pruning: Pruning) -> bool:
     """Whether each image has its own part of the budget; a default binds no rival's policy."""
-    return pruning.subsidy == "quota" and "subsidy" in policy_of(pruning).knobs
+    return pruning.subsidy in SHARING and "subsidy" in policy_of(pruning).knobs
+
+
+def _look(evidence: Evidence) -> torch.Tensor | None:
+    """What tells which images are asked about: the reply's row, else the question's, if seen."""
+    return evidence.text if evidence.window is None else evidence.window
 
 
 def subsidised(scores: torch.Tensor, layout: Layout, pruning: Pruning) -> torch.Tensor:
@@ -113,36 +145,43 @@ def _traced(
     pruning: Pruning,
 ) -> list[LayerTrace]:
     """What explaining wants to know of each of these layers."""
-    graded, image_of = policy_of(pruning).graded, image_index(layout)
-    each = len(scores) // len(evidences)
-    traces = []
-    for number, evidence in enumerate(evidences):
-        own = slice(number * each, (number + 1) * each)
-        before = scores[own] if graded else evidence.mass()
-        after = choices.scores[own] if graded else before
-        if graded and by_quota(pruning):  # the subsidy is in the quotas, and not in the scores
-            after = choices.kept[own].float()
-        traces.append(
-            LayerTrace(
-                kept=choices.kept[own].float().mean(0).cpu(),
-                before=_shares(before, layout),
-                after=_shares(after, layout),
-                bin_sizes=() if bins is None else _rounded(bins.counts[own]),
-                bin_images=()
-                if bins is None
-                else tuple(image_of[bins.seats[own][0].cpu()].tolist()),
-            )
-        )
-    return traces
+    graded, layers = policy_of(pruning).graded, len(evidences)
+    before = scores if graded else _masses(evidences)
+    after = choices.scores if graded else before
+    if graded and by_quota(pruning):  # the subsidy is in the quotas, and not in the scores
+        after = choices.kept.float()
+    sizes = images = [[]] * layers
+    if bins is not None:
+        sizes = _head_means(bins.counts.float(), layers).round().int().tolist()
+        owners = image_index(layout)[bins.seats.cpu()]
+        images = owners[:: len(owners) // layers].tolist()
+    parts = zip(
+        _head_means(choices.kept.float(), layers).cpu(),
+        _shares(before, layers, layout),
+        _shares(after, layers, layout),
+        map(tuple, sizes),
+        map(tuple, images),
+        strict=True,
+    )
+    return [LayerTrace(*part) for part in parts]
 
 
-def _shares(scores: torch.Tensor | None, layout: Layout) -> tuple[float, ...] | None:
-    """Each image's part of the scores' sum, heads averaged."""
+def _masses(evidences: Sequence[Evidence]) -> torch.Tensor | None:
+    """Attention mass of all layers `(C, N)`, None where nothing was seen."""
+    seen = [mass for evidence in evidences if (mass := evidence.mass()) is not None]
+    return torch.cat(seen) if len(seen) == len(evidences) else None
+
+
+def _head_means(values: torch.Tensor, layers: int) -> torch.Tensor:
+    """Means `(layers, …)` of values `(C, …)`, which are some heads' of each layer."""
+    return values.view(layers, -1, *values.shape[1:]).mean(1)
+
+
+def _shares(
+    scores: torch.Tensor | None, layers: int, layout: Layout
+) -> list[tuple[float, ...] | None]:
+    """Each image's part of the scores' sum in every layer, heads averaged."""
     if scores is None:
-        return None
-    even = unit_mass(scores.float()).mean(0, keepdim=True)
-    return tuple(image_sums(even, layout)[0].tolist())
-
-
-def _rounded(counts: torch.Tensor) -> tuple[int, ...]:
-    return tuple(round(count) for count in counts.float().mean(0).tolist())
+        return [None] * layers
+    even = _head_means(unit_mass(scores.float()), layers)
+    return [tuple(shares) for shares in image_sums(even, layout).tolist()]

@@ -15,8 +15,8 @@ from myopia.layout import Layout
 from myopia.ranking import ranks
 from myopia.subsidy import image_sums, image_weights
 
-# `quota`: an image's share is the sum of its scores to this power, so that many fair tokens
-# outweigh one excellent one.
+# `quota` and `peaks`: an image's share is the sum of its scores to this power, so that many fair
+# tokens outweigh one excellent one.
 QUOTA_POWER = 0.5
 
 
@@ -42,15 +42,25 @@ def select(scores: torch.Tensor, layout: Layout, rule: Rule) -> torch.Tensor:
     return torch.zeros_like(first).scatter_(-1, best, True)
 
 
-def select_by_quota(scores: torch.Tensor, layout: Layout, rule: Rule, gamma: float) -> torch.Tensor:
-    """Mask `(C, N)`: every image gets a share by its scores and gamma, then its own best."""
-    weights = torch.tensor(image_weights(layout, gamma), device=scores.device)
-    wishes = weights * image_sums(scores.clamp_min(0).pow(QUOTA_POWER), layout)
-    limits = image_lengths(layout).to(scores.device).expand(wishes.shape)
-    total = limits.new_full((len(scores),), rule.keep)
+def root_sums(scores: torch.Tensor, layout: Layout) -> torch.Tensor:
+    """Images' shares `(C, M)` by scores `(C, N)`: sums of their square roots."""
+    return image_sums(scores.clamp_min(0).pow(QUOTA_POWER), layout)
+
+
+def select_by_shares(
+    worth: torch.Tensor, shares: torch.Tensor, layout: Layout, rule: Rule, gamma: float
+) -> torch.Tensor:
+    """Mask `(C, N)`: every image gets tokens by its share `(C or 1, M)` and gamma, its own best.
+
+    `worth (C, N)` orders the tokens of each image. What an image cannot fill goes to the others.
+    """
+    weights = torch.tensor(image_weights(layout, gamma), device=worth.device)
+    wishes = (weights * shares.to(worth.device)).expand(len(worth), -1)
+    limits = image_lengths(layout).to(worth.device).expand(wishes.shape)
+    total = limits.new_full((len(worth),), rule.keep)
     quotas = share_out(wishes, total, torch.full_like(total, rule.floor), limits)
-    worth = _with_newlines(-ranks(scores), layout, rule.newlines)
-    return best_of_images(worth, layout, quotas)
+    order = _with_newlines(-ranks(worth), layout, rule.newlines)
+    return best_of_images(order, layout, quotas)
 
 
 def best_of_images(worth: torch.Tensor, layout: Layout, counts: torch.Tensor) -> torch.Tensor:

@@ -1,14 +1,17 @@
-"""Dynamic Attention Subsidy: what later images' scores are multiplied by, in seven forms.
+"""Dynamic Attention Subsidy: what later images' scores are multiplied by, or what images share.
 
 Source: the paper's abstract and supplementary (gamma in [1, 2.5] against an exponential decay of
-scores over images); which form it uses is not known, so they are all here and `index` is ours by
-choice. Nothing here knows how scores were made or what is kept.
+scores over images); which form it uses is not known, so there are several and `index` stands for
+the paper's by choice. The last three of `FORMS` are ours and share tokens out instead. Nothing
+here knows how scores were made or what is kept.
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 
+from myopia.evidence import unit_mass
 from myopia.geometry import image_index, image_lengths, image_positions
 from myopia.layout import Layout
 from myopia.params import Pruning
@@ -19,18 +22,22 @@ LEAST_VISIBLE_ROWS = 64
 SHRINK = 0.5
 # `index_power` grows without bound: gamma 1.5 would be 290 at the 15th image.
 LARGEST_POWER = 64.0
-FORMS = ("index", "index_power", "exp", "token", "fitted", "visible", "quota")
+# `asked`: where every head looks at all images alike, they count alike.
+LEAST_TELLING = 1e-6
+# Forms that give every image its own number of tokens instead of multiplying scores.
+SHARING = ("quota", "peaks", "asked")
+FORMS = ("index", "index_power", "exp", "token", "fitted", "visible", *SHARING)
 
 
 def subsidy_weights(scores: torch.Tensor, layout: Layout, pruning: Pruning) -> torch.Tensor:
     """Factors `(H or 1, N)` for scores `(H, N)`; one image is never subsidised.
 
-    `visible` and `quota` weigh elsewhere (on column sums; on images' quotas): all ones here.
+    `visible` and the sharing forms weigh elsewhere (column sums; images' quotas): all ones here.
     """
     images = len(layout.spans)
     form = pruning.subsidy
     ones = torch.ones(1, layout.image_tokens, device=scores.device)
-    if images < 2 or form in {"visible", "quota"}:
+    if images < 2 or form == "visible" or form in SHARING:
         return ones
     if form == "token":
         positions = image_positions(layout).float()
@@ -46,6 +53,29 @@ def image_weights(layout: Layout, gamma: float) -> list[float]:
     """gamma^(m / (N - 1)): the last image counts gamma times the first, whatever N."""
     images = len(layout.spans)
     return [_by_image("index", m, images, gamma) if images > 1 else 1.0 for m in range(images)]
+
+
+def asked_shares(
+    looks: Sequence[torch.Tensor | None], layout: Layout, alpha: float
+) -> torch.Tensor:
+    """Shares `(1, M)` of M images, summing to one: alpha by what was looked at, the rest evenly.
+
+    `looks`: what guiding rows looked at, `(H, N)` per layer, None where not seen. A head's shares
+    count by how far they are from even (1 minus their entropy over log M): few heads tell images
+    apart, and the mean of all would drown them. All layers get the same shares, since those heads
+    sit in few layers.
+    Before any question (no row after the last image) nothing is asked, and all is even.
+    """
+    images = len(layout.spans)
+    even = torch.full((1, images), 1.0 / images)
+    seen = [look for look in looks if look is not None]
+    if images < 2 or not seen or layout.length <= layout.spans[-1].stop:
+        return even
+    heads = unit_mass(image_sums(torch.cat(seen).float(), layout))
+    entropy = -torch.special.xlogy(heads, heads).sum(-1, keepdim=True)
+    telling = (1 - entropy / math.log(images)).clamp_min(LEAST_TELLING)
+    looked: torch.Tensor = (telling * heads).sum(0, keepdim=True) / telling.sum()
+    return (1 - alpha) * even.to(looked.device) + alpha * looked
 
 
 def per_visible_row(columns: torch.Tensor, layout: Layout) -> torch.Tensor:

@@ -33,7 +33,9 @@ PolicyName = Literal[
     "uniform",
     "streaming",
 ]
-Subsidy = Literal["index", "index_power", "exp", "token", "fitted", "visible", "quota"]
+Subsidy = Literal[
+    "index", "index_power", "exp", "token", "fitted", "visible", "quota", "peaks", "asked"
+]
 Tiles = Literal["auto", "base", "max"]
 
 
@@ -114,14 +116,15 @@ class Pruning(Params):
         ge=0.4,
         le=4,
         description="Dynamic Attention Subsidy: how much more the last image's scores (with "
-        "`quota`: its share of the tokens) count than the first's; 1 treats images alike. The "
-        "paper's range is 1 to 2.5.",
+        "`quota`, `peaks`, `asked`: its share of the tokens) count than the first's; 1 treats "
+        "images alike. The paper's range is 1 to 2.5.",
     )
     alpha: float = Field(
         0.5,
         ge=0,
         le=1,
-        description="Weight of the text-guided part of the score against the cumulative part.",
+        description="Weight of the text-guided part of the score against the cumulative part; "
+        "with `asked` also of the images that are asked about against an even share for all.",
     )
     guide: Literal["question", "reply", "both"] = Field(
         "both",
@@ -129,9 +132,11 @@ class Pruning(Params):
         "(which makes the reply's first token), or half of each.",
     )
     subsidy: Subsidy = Field(
-        "quota",
+        "asked",
         description="Functional form of the subsidy: `quota` gives every image a share of the "
-        "tokens by its scores and gamma, the others multiply scores.",
+        "tokens by its scores and gamma; `peaks` does so and keeps, of tokens alike, one first; "
+        "`asked` does that with shares that are even but for alpha, which follows what the "
+        "guiding rows look at. The others multiply scores.",
     )
     head_mode: Literal["aggregate", "wise"] = Field(
         "aggregate", description="One kept set per layer, or one per key head."

@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 from myopia.params import Pruning
 from myopia.policies import POLICIES
 from myopia.presets import PRESETS
+from myopia.subsidy import FORMS
 
 BUDGETS = (0.4, 0.2, 0.1, 0.05)
 LOW = (0.2, 0.1, 0.05)
 TABLE_BUDGET = 0.1
 GAMMAS = (1.0, 1.8, 2.5, 4.0)
 ALPHAS = (0.0, 0.2, 0.5, 0.8, 1.0)
-SUBSIDIES = ("index", "index_power", "exp", "token", "fitted", "visible", "quota")
+SUBSIDIES = FORMS
 SURFACE_BUDGET = 0.1
 # Rows that are no pruning of the library's: the whole cache, no picture's KV, no picture at all.
 FULL, NONE, TEXT = "full", "none", "text-only"
@@ -59,6 +60,15 @@ def table() -> list[Variant]:
     """README's table, and the default's own goals at .2 and .05."""
     here = (TABLE_BUDGET,)
     return [*policies(here), *rivals(here), *at("myopia", Pruning(), (0.2, 0.05))]
+
+
+def sharing(budgets: Sequence[float] = LOW) -> list[Variant]:
+    """What the default's two parts are worth: no asked images, and tokens alike kept together."""
+    return [
+        one
+        for form in ("quota", "peaks")
+        for one in at(f"myopia, {form}", Pruning(subsidy=form), budgets)
+    ]
 
 
 def head_modes(budgets: Sequence[float] = LOW) -> list[Variant]:

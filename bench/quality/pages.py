@@ -79,7 +79,8 @@ def _policies(rows: Json, protocol: str, title: str) -> str:
     )
     return (
         f"## Policies, protocol {title}\n{said}\nMean score ± error, and difference to the whole "
-        "cache with its interval. In italics: `preset paper` as far as the paper says, `probe` "
+        "cache with its interval. In italics: the default with its forms before it, "
+        "`preset paper` as far as the paper says, `probe` "
         "keeps what captions of every picture looked at.\n\n" + sections.policies(rows)
     )
 

@@ -48,7 +48,13 @@ def table_plan(model: str, samples: int, images: tuple[int, ...]) -> Plan:
 
 def main_plan(model: str, samples: int, images: tuple[int, ...]) -> Plan:
     """All policies, Table A1 and the bins, under all protocols, on what the card offers."""
-    variants = (*grid.policies(), *grid.rivals(), *grid.head_modes(), *grid.bins())
+    variants = (
+        *grid.policies(),
+        *grid.rivals(),
+        *grid.sharing(),
+        *grid.head_modes(),
+        *grid.bins(),
+    )
     return Plan(
         offered_datasets(model), images, samples, variants, probes=tuple(grid.probes((0.2, 0.1)))
     )

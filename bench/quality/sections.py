@@ -12,7 +12,14 @@ from bench.quality.plots import PRUNERS, Json
 from bench.tables import table
 
 RODS = (FULL, NONE, TEXT)
-BESIDE = ("preset paper", "paper, our bins", "probe", "probe quota")
+BESIDE = (
+    "myopia, quota",
+    "myopia, peaks",
+    "preset paper",
+    "paper, our bins",
+    "probe",
+    "probe quota",
+)
 
 
 def floors(main: Json) -> str:

@@ -16,7 +16,7 @@ from myopia.observer import Observer
 from myopia.params import Pruning
 from myopia.policies import policy_of
 from myopia.pruning import subsidised
-from myopia.subsidy import image_weights
+from myopia.subsidy import SHARING, image_weights
 
 
 @dataclass
@@ -42,13 +42,17 @@ def prune_slowly(layers: Tensors, observer: Observer, layout: Layout, pruning: P
         seen.append((evidence, scores))
     total = budget.image_quota(layout, pruning) * len(layers)
     quotas = budget.layer_quotas(layout, pruning, len(layers), policy.layer_sizes(seen, total))
+    looks = [e.text if e.window is None else e.window for e, _ in seen]
+    shares = None
+    if pruning.subsidy == "asked" and pruning.policy == "myopia":
+        shares = asked_slowly(looks, layout, pruning.alpha)
     return [
-        _layer(keys, values, scores, quota, layout, pruning)
+        _layer(keys, values, scores, quota, layout, pruning, shares)
         for (_, scores), (keys, values), quota in zip(seen, layers, quotas, strict=True)
     ]
 
 
-def _layer(keys, values, scores, quota, layout: Layout, pruning: Pruning) -> Kept:  # noqa: ANN001
+def _layer(keys, values, scores, quota, layout: Layout, pruning: Pruning, shares) -> Kept:  # noqa: ANN001, PLR0917
     keep, bins = budget.split_quota(quota, layout, pruning)
     floor = budget.image_floor(keep, layout, pruning)
     if policy_of(pruning).graded:
@@ -57,7 +61,8 @@ def _layer(keys, values, scores, quota, layout: Layout, pruning: Pruning) -> Kep
     heads = []
     for head in range(scores.shape[0]):
         mine = slice(None) if shared else slice(head, head + 1)
-        kept = _chosen(scores[head], layout, pruning, keep, floor)
+        novel = novel_slowly(keys[mine], scores[head], layout)
+        kept = _chosen(scores[head], layout, pruning, keep, floor, novel, shares)
         heads.append(_head(keys[mine], values[mine], scores[head], kept, bins, layout, pruning))
     biases = [one.bias for one in heads]
     return Kept(
@@ -72,24 +77,67 @@ def _order(worth: list[float]) -> list[int]:
     return sorted(range(len(worth)), key=lambda at: (-worth[at], at))
 
 
-def _chosen(scores: torch.Tensor, layout: Layout, pruning: Pruning, keep: int, floor: int):  # noqa: ANN202
+def _chosen(  # noqa: ANN202, PLR0917
+    scores: torch.Tensor,
+    layout: Layout,
+    pruning: Pruning,
+    keep: int,
+    floor: int,
+    novel: list[float],
+    shares: list[float] | None,
+):
     """Indices of the kept image tokens, ascending."""
     worth, image_of = scores.tolist(), layout.image_of()
+    sharing = pruning.subsidy in SHARING and pruning.policy == "myopia"
+    roots = [math.sqrt(max(0.0, one)) for one in worth]
+    if sharing and pruning.subsidy != "quota":
+        worth = (scores * torch.tensor(novel)).tolist()
     ends = newline_mask(layout).tolist()
     sign = {"score": 0, "keep": -1, "drop": 1}[pruning.newline_policy]
     place = {at: rank for rank, at in enumerate(_order(worth))}
     order = sorted(place, key=lambda at: (sign * ends[at], place[at]))
     images = range(len(layout.spans))
-    if pruning.subsidy == "quota" and pruning.policy == "myopia":
+    if sharing:
         weights = image_weights(layout, pruning.gamma)
         wishes = [0.0 for _ in images]
         for at, image in enumerate(image_of):
-            wishes[image] += weights[image] * math.sqrt(max(0.0, worth[at]))
+            wishes[image] += weights[image] * roots[at]
+        if shares is not None:
+            wishes = [weights[image] * shares[image] for image in images]
         counts = share_slowly(wishes, keep, floor, [span.length for span in layout.spans])
         return sorted(at for image in images for at in _of(order, image_of, image)[: counts[image]])
     first_by = order if pruning.newline_policy == "drop" else sorted(place, key=place.__getitem__)
     first = {at for image in images for at in _of(first_by, image_of, image)[:floor]}
     return sorted(sorted(order, key=lambda at: at not in first)[:keep])
+
+
+def novel_slowly(keys: torch.Tensor, scores: torch.Tensor, layout: Layout) -> list[float]:
+    """1 minus the greatest mean cosine to a better token of the same image, token by token."""
+    units = torch.nn.functional.normalize(keys[:, image_positions(layout)], dim=-1)
+    order, image_of = _order(scores.tolist()), layout.image_of()
+    found = [1.0] * len(order)
+    for rank, at in enumerate(order):
+        better = [one for one in order[:rank] if image_of[one] == image_of[at]]
+        alike = [float((units[:, at] * units[:, one]).sum(-1).mean()) for one in better]
+        found[at] = 1 - max([0.0, *alike])
+    return found
+
+
+def asked_slowly(looks, layout: Layout, alpha: float) -> list[float]:  # noqa: ANN001
+    """Half (alpha) by what telling heads look at, half evenly, head by head."""
+    images, image_of = len(layout.spans), layout.image_of()
+    even, looked, weight = 1 / images, [0.0] * images, 0.0
+    after = layout.length > layout.spans[-1].stop
+    for head in [head for look in looks if look is not None and after for head in look.tolist()]:
+        parts = [sum(head[at] for at in _of(range(len(head)), image_of, m)) for m in range(images)]
+        parts = [part / sum(parts) if sum(parts) else even for part in parts]
+        entropy = -sum(part * math.log(part) for part in parts if part)
+        telling = max(1e-6, 1 - entropy / math.log(images)) if images > 1 else 1.0
+        looked = [one + telling * part for one, part in zip(looked, parts, strict=True)]
+        weight += telling
+    if not weight:
+        return [even] * images
+    return [(1 - alpha) * even + alpha * one / weight for one in looked]
 
 
 def _of(order: list[int], image_of: list[int], image: int) -> list[int]:

@@ -10,6 +10,7 @@ from myopia import budget
 from myopia.layout import Layout, Span
 from myopia.params import Pruning
 from myopia.pruning import prune_row
+from myopia.subsidy import FORMS
 from tests.myopia.rows import make_row
 
 
@@ -40,7 +41,7 @@ knobs = st.builds(
     budget_scope=st.sampled_from(["visual", "total"]),
     gamma=st.floats(0.4, 4.0),
     alpha=st.floats(0, 1),
-    subsidy=st.sampled_from(["index", "index_power", "exp", "token", "fitted", "visible", "quota"]),
+    subsidy=st.sampled_from(FORMS),
     head_mode=st.sampled_from(["aggregate", "wise"]),
     bin_mode=st.sampled_from(["mass", "paper", "off"]),
     bin_scope=st.sampled_from(["image", "global"]),

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from myopia.geometry import newline_mask
 from myopia.layout import Layout, Span
-from myopia.selection import Rule, select, select_by_quota
+from myopia.selection import Rule, root_sums, select, select_by_shares
 
 TWO = Layout(9, (Span(0, (1, 4), (0, 0)), Span(4, (1, 4), (0, 0))), (8,))
 TILED = Layout(12, (Span(1, (1, 2), (2, 3)),), (11,))  # 2 base, then 3 + newline, 3 + newline
@@ -42,18 +42,28 @@ def test_quotas_follow_the_sums_and_gamma() -> None:
     # Square roots sum to 4·3 and 4·1: three quarters and one quarter of 4.
     scores = torch.tensor([[9.0] * 4 + [1.0] * 4])
     rule = Rule(4, 1, "score")
-    plain = select_by_quota(scores, TWO, rule, 1.0)[0].tolist()
+    shares = root_sums(scores, TWO)
+    assert shares.tolist() == [[12.0, 4.0]]
+    plain = select_by_shares(scores, shares, TWO, rule, 1.0)[0].tolist()
     assert plain == [True] * 3 + [False] + [True] + [False] * 3
     # gamma 3 makes the sums equal.
-    raised = select_by_quota(scores, TWO, rule, 3.0)[0].tolist()
+    raised = select_by_shares(scores, shares, TWO, rule, 3.0)[0].tolist()
     assert raised == [True, True, False, False] * 2
 
 
 def test_a_quota_that_an_image_cannot_fill_goes_to_the_others() -> None:
     layout = Layout(9, (Span(0, (1, 2), (0, 0)), Span(2, (1, 6), (0, 0))), (8,))
     scores = torch.tensor([[100.0] * 2 + [0.01] * 6])
-    mask = select_by_quota(scores, layout, Rule(5, 1, "score"), 1.0)[0]
+    shares = root_sums(scores, layout)
+    mask = select_by_shares(scores, shares, layout, Rule(5, 1, "score"), 1.0)[0]
     assert mask.tolist() == [True, True, True, True, True, False, False, False]
+
+
+def test_shares_are_counts_in_proportion_whatever_the_worth() -> None:
+    worth = torch.tensor([[1.0, 2, 3, 4, 9, 8, 7, 6], [4.0, 3, 2, 1, 6, 7, 8, 9]])
+    mask = select_by_shares(worth, torch.tensor([[0.75, 0.25]]), TWO, Rule(4, 1, "score"), 1.0)
+    assert mask[0].nonzero()[:, 0].tolist() == [1, 2, 3, 4]
+    assert mask[1].nonzero()[:, 0].tolist() == [0, 1, 2, 7]
 
 
 @settings(max_examples=100, deadline=None)
@@ -69,5 +79,8 @@ def test_exactly_as_many_as_asked(
 ) -> None:
     scores = torch.rand(2, 10, generator=torch.Generator().manual_seed(seed))
     rule = Rule(keep, min(floor, keep), newlines)
-    mask = select_by_quota(scores, TILED, rule, 1.8) if quota else select(scores, TILED, rule)
+    shares = root_sums(scores, TILED)
+    mask = (
+        select_by_shares(scores, shares, TILED, rule, 1.8) if quota else select(scores, TILED, rule)
+    )
     assert mask.sum(-1).tolist() == [keep, keep]

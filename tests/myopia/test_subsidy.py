@@ -1,4 +1,4 @@
-"""The seven forms of the subsidy: identities, numbers by hand, and what they do to images."""
+"""The forms of the subsidy: identities, numbers by hand, and what they do to images."""
 
 import math
 
@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from myopia.layout import Layout, Span
 from myopia.params import Pruning
 from myopia.pruning import prune_row
-from myopia.subsidy import FORMS, image_sums, image_weights, per_visible_row, subsidy_weights
+from myopia.subsidy import (
+    FORMS,
+    asked_shares,
+    image_sums,
+    image_weights,
+    per_visible_row,
+    subsidy_weights,
+)
 from tests.myopia.rows import make_layout, make_row
 
 THREE = Layout(14, tuple(Span(1 + 4 * m, (1, 3), (0, 0)) for m in range(3)), (13,))
@@ -97,7 +104,7 @@ def test_visible_undoes_uniform_causal_attention() -> None:
 @given(
     seed=st.integers(0, 50),
     gammas=st.lists(st.floats(0.4, 4.0), min_size=2, max_size=4).map(sorted),
-    form=st.sampled_from(["index", "index_power", "exp", "quota"]),
+    form=st.sampled_from(["index", "index_power", "exp", "quota", "peaks", "asked"]),
 )
 def test_the_last_images_share_never_falls_with_gamma(
     seed: int, gammas: list[float], form: str
@@ -132,3 +139,51 @@ def test_images_of_equal_decay_are_kept_alike_under_fitted() -> None:
             whole[:, here.start : here.stop] = tensors[0][:, there.start : there.stop]
         tensors[0] = whole
     assert all(abs(a - b) <= 1 for a, b in zip(before, counts(), strict=True))
+
+
+TWO = Layout(6, (Span(0, (1, 2), (0, 0)), Span(2, (1, 2), (0, 0))), (5,))
+
+
+def test_asked_shares_by_hand() -> None:
+    # A head that looks at image 2 alone has entropy 0 and weight 1; an even head has weight 0.
+    telling = torch.tensor([[0.0, 0.0, 0.1, 0.3]])
+    even = torch.tensor([[0.2, 0.1, 0.3, 0.0]])
+    shares = asked_shares([torch.cat([telling, even]), even], TWO, 0.5)
+    assert shares[0].tolist() == pytest.approx([0.25, 0.75], abs=1e-5)
+    assert asked_shares([telling], TWO, 0.8)[0].tolist() == pytest.approx([0.1, 0.9])
+    # Three quarters of a head's look on image 1: entropy .8113 of 1 bit, weight .1887 against 1.
+    leaning = torch.tensor([[0.5, 0.25, 0.25, 0.0]])
+    looked = (0.1887 * 0.25 + 1.0) / 1.1887
+    wanted = [0.5 * 0.5 + 0.5 * (1 - looked), 0.5 * 0.5 + 0.5 * looked]
+    found = asked_shares([telling, leaning], TWO, 0.5)[0].tolist()
+    assert found == pytest.approx(wanted, abs=1e-4)
+
+
+def test_asked_shares_are_even_where_nothing_is_asked() -> None:
+    look = torch.tensor([[0.0, 0.0, 0.1, 0.3]])
+    before = Layout(4, TWO.spans, (3,))  # nothing stands after the last image
+    assert asked_shares([look], before, 0.5).tolist() == [[0.5, 0.5]]
+    assert asked_shares([None], TWO, 0.5).tolist() == [[0.5, 0.5]]
+    assert asked_shares([look], TWO, 0.0).tolist() == [[0.5, 0.5]]
+    spread = torch.tensor([[0.3, 0.1, 0.2, 0.2]])
+    assert asked_shares([spread], TWO, 1.0)[0].tolist() == pytest.approx([0.5, 0.5])
+
+
+def test_asked_gives_the_image_that_the_reply_looks_at_more_tokens() -> None:
+    layout = make_layout(images=3)
+    row = make_row(layout, layers=2, seed=2)
+    asked = layout.spans[1]
+    for query, key in zip(row.queries, row.keys, strict=True):  # the last row: image 2 alone
+        query[:, -1] = 4.0
+        key[:, : asked.start, :] -= 2.0
+        key[:, asked.start : asked.stop, :] += 2.0
+        key[:, asked.stop :, :] -= 2.0
+
+    def counts(form: str) -> list[int]:
+        pruning = Pruning(subsidy=form, budget=0.5, bin_mode="off", min_per_image=0)
+        found = prune_row(row.layers, row.observed(pruning), layout, pruning)[0].positions[0]
+        return [int(((found >= s.start) & (found < s.stop)).sum()) for s in layout.spans]
+
+    # 26 tokens: half of them evenly, the other half to one image, which has 17 in all.
+    assert counts("asked") == [5, 17, 4]
+    assert counts("peaks")[1] < 17
