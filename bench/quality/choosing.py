@@ -39,6 +39,8 @@ FORMS: tuple[tuple[str, float, BinMode], ...] = (
     ("quota", 1.0, "mass"),
     ("quota", 1.8, "mass"),
     ("quota", 1.8, "off"),
+    ("asked", 1.0, "mass"),
+    ("asked", 1.0, "off"),
 )
 # Verifying takes few prunings, so it can have more questions.
 MORE = 3
