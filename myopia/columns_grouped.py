@@ -24,7 +24,7 @@ class Grouping:
 
 
 # What others cost, and what they would keep: docs/log/scores.md.
-GROUPING = Grouping(64, 3)
+GROUPING = Grouping(64, 2)
 # Part of the second cumulant that is added. Random rows want all of it, the pocket's a half.
 SECOND_ORDER = 0.5
 
@@ -59,7 +59,7 @@ def grouped_sums(
         before = before.repeat_interleave(grouping.groups)
         blind = int((before < 0).sum())  # a prompt's first rows have nothing before them
         if blind < len(before):
-            sums += _far(groups.behind(blind), key, before[blind:], scaling)
+            sums += _far(groups.behind(blind), key, before[blind:])
     return sums
 
 
@@ -67,7 +67,7 @@ def grouped_sums(
 class _Groups:
     """Groups of like rows, R of them for every query head."""
 
-    query: torch.Tensor  # (Q, R, D) their means
+    query: torch.Tensor  # (Q, R, D) their means, scaled as logits are
     spread: torch.Tensor  # (Q, R) variance within the group, mean over D
     mass: torch.Tensor  # (Q, R) what they give to the keys before their block
 
@@ -76,7 +76,7 @@ class _Groups:
         return _Groups(self.query[:, first:], self.spread[:, first:], self.mass[:, first:])
 
 
-def _far(groups: _Groups, key: torch.Tensor, before: torch.Tensor, scaling: float) -> torch.Tensor:
+def _far(groups: _Groups, key: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
     """The groups' masses spread over the keys up to positions `before (R,)`: `(H, S)`.
 
     The mean of exponentials is larger than the exponential of the mean, the more so the longer
@@ -84,13 +84,13 @@ def _far(groups: _Groups, key: torch.Tensor, before: torch.Tensor, scaling: floa
     """
     heads, each = len(key), len(groups.query) // len(key)
     lengths = torch.linalg.vector_norm(key, dim=-1).square_()
-    tilt = groups.spread * (SECOND_ORDER * scaling**2 / 2)
+    tilt = groups.spread * (SECOND_ORDER / 2)
     if fused_is_possible(groups.query):
-        query = torch.cat([groups.query, tilt[..., None] / scaling], -1)
+        query = torch.cat([groups.query, tilt[..., None]], -1)
         key = torch.cat([key, lengths[..., None]], -1)
-        return fused_column_sums(query, key, before, groups.mass, scaling)
+        return fused_column_sums(query, key, before, groups.mass, 1.0)
     sums = torch.zeros(key.shape[:2], device=key.device)
-    query = (groups.query * scaling).view(heads, each, -1, key.shape[2])
+    query = groups.query.view(heads, each, -1, key.shape[2])
     tilt, mass = tilt.view(heads, each, -1), groups.mass.view(heads, each, -1) / each
     for begin in range(0, len(before), PIECE_ROWS):
         rows = slice(begin, begin + PIECE_ROWS)
@@ -130,11 +130,11 @@ class _Rows:
         for head in range(0, heads, together):
             own = slice(head, head + together)
             owners = torch.arange(heads, device=near.device)[own] // each
-            rows = self.query[own].float()
+            rows = (self.query[own].float() * scaling).contiguous()
             keys = self.key[own] if each == 1 else self.key[owners]
             shape = (len(rows), -1, width, rows.shape[2])
             rows, keys = rows.view(shape), keys.view(shape)  # (Q', B, W, D)
-            logits = (rows * scaling) @ keys.transpose(2, 3).contiguous()  # twice as fast so
+            logits = rows @ keys.transpose(2, 3).contiguous()  # twice as fast so
             # No -inf: its exponential takes three times as long.
             logits.sub_(self.lse[own].view(*logits.shape[:3], 1)).clamp_max_(0)
             shares = logits.exp_().mul_(seen)

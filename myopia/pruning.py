@@ -150,7 +150,8 @@ def _traced(
     after = choices.scores if graded else before
     if graded and by_quota(pruning):  # the subsidy is in the quotas, and not in the scores
         after = choices.kept.float()
-    sizes = images = [[]] * layers
+    sizes: list[list[int]] = [[]] * layers
+    images = sizes
     if bins is not None:
         sizes = _head_means(bins.counts.float(), layers).round().int().tolist()
         owners = image_index(layout)[bins.seats.cpu()]

@@ -163,7 +163,7 @@ def test_grouped_rows_agree_with_exact_ones_where_it_matters(chunk: int | None) 
     torch.testing.assert_close(found.sum(), exact.sum(), rtol=2e-3, atol=0)
     parts = [torch.split(sums, LONG.spans[-1].length, dim=-1) for sums in (found, exact)]
     for left, right in zip(*parts, strict=True):
-        torch.testing.assert_close(left.mean(-1), right.mean(-1), atol=0, rtol=0.05)
+        torch.testing.assert_close(left.mean(-1), right.mean(-1), atol=0, rtol=0.08)
 
 
 @pytest.mark.usefixtures("long_prompts")
