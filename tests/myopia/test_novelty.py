@@ -61,6 +61,26 @@ def test_images_together_or_alone(seed: int, together: int) -> None:
         assert mine.tolist() == pytest.approx(novel_slowly(key, score, layout), abs=1e-5)
 
 
+def test_wide_keys_are_sketched() -> None:
+    """12 heads of 64: near pairs stay near, far ones far, within a fifth of their distance."""
+    chance = torch.Generator().manual_seed(1)
+    layout = make_layout(images=1, base=10, grid=(0, 0))
+    things = torch.randn(1, 12, 25, 64, generator=chance).repeat_interleave(4, 2)
+    keys = things + 0.3 * torch.randn(1, 12, 100, 64, generator=chance)
+    scores = torch.rand(1, 100, generator=chance)
+    found = novelty(keys, scores, layout)
+    whole = torch.full((1, 12, layout.length, 64), 0.0)
+    whole[:, :, layout.image_positions()] = keys
+    exact = torch.tensor(novel_slowly(whole[0], scores[0], layout))
+    first_of_thing, again = exact > 0.5, exact < 0.2
+    assert first_of_thing.sum() == 25
+    assert again.sum() == 75
+    assert float((found[0] / exact - 1).abs().max()) < 0.5
+    assert float((found[0] / exact - 1).abs().mean()) < 0.2
+    assert float(found[0][first_of_thing].min()) > 3 * float(found[0][again].max())
+    assert torch.equal(novelty(keys, scores, layout), found)
+
+
 @pytest.mark.parametrize("form", ["peaks", "asked"])
 def test_two_things_are_kept_before_one_of_them_twice(form: str) -> None:
     # Four keys alike with the highest scores, one other: `quota` keeps of the four alone.
