@@ -63,19 +63,30 @@ def _measured(name: str, asked: argparse.Namespace, patience: Patience) -> list[
     scale = replace(scale, asks=asks, heavy_asks=heavy_asks, rounds=asked.rounds or scale.rounds)
     subject = replace(subject, scale=scale)
     measured: list[Figure] = []
-    left_out = []
+    left_out: list[str] = []
     for part, measure in plan(subject, patience, asked.rival).items():
         if asked.only and not any(one in part for one in asked.only):
             continue
         if patience.is_over:
             left_out.append(part)
             continue
-        measured += measure()
-        print(f"{name}, {part}: {[round(one.value, 3) for one in measured[-4:]]}", flush=True)
+        figures = measure()
+        measured += figures
+        print(f"{name}, {part}: {[round(one.value, 3) for one in figures]}", flush=True)
+        _write(subject, asked, measured, left_out)
     if left_out:
         print(f"{name}: no time for {', '.join(left_out)} (--minutes)", flush=True)
+    _write(subject, asked, measured, left_out)
+    return measured
+
+
+def _write(
+    subject: Subject, asked: argparse.Namespace, measured: list[Figure], left_out: list[str]
+) -> None:
+    """What is known so far: JSON, a table and a plot."""
+    name = subject.name
     told = {
-        "subject": subject.name,
+        "subject": name,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "threads": asked.threads,
         "clock": asked.clock,
@@ -89,7 +100,6 @@ def _measured(name: str, asked: argparse.Namespace, patience: Patience) -> list[
     head = [f"{name}, {asked.threads} threads, {asked.clock}", "on", "measured", "goal", "met"]
     (asked.out / f"{name}.md").write_text(table(head, rows))
     bars({one.name: one.value for one in measured}).save(asked.out / f"{name}.png")
-    return measured
 
 
 def _side_by_side(columns: dict[str, list[Figure]]) -> str:
