@@ -120,10 +120,12 @@ def attend_triton(
         if splits == 1
         else torch.empty((*sizes, width), dtype=torch.float32, device=query.device)
     )
+    # Pipelined, float32 would take 141 KiB of shared memory, which compute 8.6 and 8.9 lack.
     stored = (blocks.keys, blocks.values, blocks.bias)
     _attend_part[(rows * heads, splits)](
         query, *stored, origin, lengths, parts, lse, splits, scaling,
-        BG=max(16, triton.next_power_of_2(query_heads // heads)), BN=KEYS, **shape,
+        BG=max(16, triton.next_power_of_2(query_heads // heads)), BN=KEYS,
+        num_stages=1 if query.dtype == torch.float32 else 3, **shape,
     )  # fmt: skip
     if splits > 1:
         _join_parts[(rows * query_heads,)](parts, lse, lengths, out, splits, BS=PARTS, **shape)
