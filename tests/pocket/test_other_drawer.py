@@ -9,6 +9,8 @@ from pocket import weights_folder
 from pocket.card import load
 from pocket.exam import Mark, examine, held_out
 from pocket.questions import wordings
+from pocket.questions.wordings import WORDINGS
+from pocket.sheets import ids_of
 from tests.pocket.other_exam import other_pages
 from tests.pocket.unseen_wordings import UNSEEN
 
@@ -33,6 +35,15 @@ def _gap(marks: list[Mark], offered: dict[str, float]) -> float:
 def test_other_drawer(offered: dict[str, float]) -> None:
     model = load(weights_folder())
     assert _gap(examine(model, other_pages(model, 4, seed=3), [4], 12, 5), offered) < 0.08
+
+
+def test_no_unseen_wording_was_trained() -> None:
+    """Not even one that reads the same once spellings are folded."""
+    slots = {"thing": "red circle", "k": "2", "j": "3", "shape": "circle", "color": "red"}
+    slots |= {"name": "amber", "digit": "7"}
+    trained = {ids_of(way.format(**slots)) for ways in WORDINGS.values() for way in ways}
+    unseen = [way for ways in UNSEEN.values() for way in ways]
+    assert [way for way in unseen if ids_of(way.format(**slots)) in trained] == []
 
 
 def test_unseen_wordings(offered: dict[str, float], monkeypatch: pytest.MonkeyPatch) -> None:

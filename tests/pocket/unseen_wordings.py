@@ -31,7 +31,7 @@ UNSEEN: dict[str, tuple[str, ...]] = {
     ),
     "exist": (
         "Is there any {thing} to see in picture {k}?",
-        "Tell me if picture {k} shows a {thing}.",
+        "I wonder whether picture {k} contains a {thing}.",
         "Looking at photo {k}, do you find a {thing}?",
         "Picture {k}: is there a {thing}?",
         "Would you say that a {thing} is in photo {k}?",
@@ -53,7 +53,7 @@ UNSEEN: dict[str, tuple[str, ...]] = {
     "describe": (
         "Tell me what you see in picture {k}.",
         "Please give a caption of photo {k}.",
-        "What things are in image {k}?",
+        "Please list the things of picture {k}.",
         "What is there to see in picture {k}?",
         "Write what image {k} shows.",
     ),
