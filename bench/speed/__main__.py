@@ -20,7 +20,7 @@ from bench.speed.clock import Patience
 from bench.speed.contenders import Workload
 from bench.speed.figures import Figure
 from bench.speed.plot import bars
-from bench.speed.rivalry import against_kvpress
+from bench.speed.rivalry import against_kvpress, has_kvpress
 from bench.speed.subjects import Subject, middle, pocket
 from bench.tables import table
 
@@ -41,6 +41,8 @@ def main() -> None:
     parser.add_argument("--rival", type=Path, help="a Python that has kvpress; pocket only")
     parser.add_argument("--out", type=Path, default=Path("build/speed"))
     asked = parser.parse_args()
+    if asked.rival is not None and not has_kvpress(asked.rival):
+        parser.error(f"--rival {asked.rival}: not a Python that can import kvpress")
     torch.set_num_threads(asked.threads)
     clock.choose(asked.clock)
     asked.out.mkdir(parents=True, exist_ok=True)

@@ -22,6 +22,15 @@ from bench.speed.subjects import POCKET, Subject
 CHILD = Path(__file__).with_name("kvpress_rival.py")
 
 
+def has_kvpress(python: Path) -> bool:
+    """Whether this is a Python that can import kvpress."""
+    try:
+        probe = [str(python), "-c", "import importlib.util as u; assert u.find_spec('kvpress')"]
+        return subprocess.run(probe, capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
 class Rival:
     """The other process; used as a context."""
 

@@ -78,6 +78,17 @@ def test_one_figure_is_measured_and_written(
     assert (tmp_path / "pocket.png").stat().st_size > 100
 
 
+@pytest.mark.parametrize("python", ["/nowhere/python", sys.executable])
+def test_a_rival_without_kvpress_is_refused_at_once(
+    python: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["bench.speed", "--rival", python])
+    with pytest.raises(SystemExit) as ended:
+        speed.main()
+    assert ended.value.code == 2
+    assert "import kvpress" in capsys.readouterr().err
+
+
 def test_a_rival_that_cannot_run_says_so() -> None:
     with pytest.raises(RuntimeError, match="kvpress_rival"):
         Rival(Path(sys.executable), 0.2)
