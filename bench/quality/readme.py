@@ -43,22 +43,25 @@ def policy_table(summary: Mapping[str, Any]) -> str:
         if name in rows["datasets"]
     ]
     questions = min(rows["datasets"][FULL][dataset][2] for dataset in datasets)
-    header = ["policy", *(_skill(dataset) for dataset in datasets), "mean", "mean, blind"]
+    header = ["policy", *(column(dataset) for dataset in datasets), "mean", "mean, blind"]
     return (
         f"\nAccuracy in points ± standard error at a budget of {TABLE_BUDGET:g}, {questions} "
         "questions a task on drawings that training never saw; scores from the whole prompt, then "
         "the question again on what was kept. *Mean, blind*: kept before the question was known. "
-        f"Means are over {', '.join(_skill(name) for name in summary['informative'])}.\n\n"
+        f"Means are over {', '.join(column(name) for name in summary['informative'])}.\n\n"
         + table(header, body)
     )
 
 
-def _skill(dataset: str) -> str:
+def column(dataset: str) -> str:
     """The card's words; where two datasets need the same, what sets the second apart."""
     apart = {
         "WikiVQA": ", notes between",
         "ALFRED": ", notes between",
         "ImageNeedleInAHaystack": ", only one",
+        "ActionSequence": ", over three",
+        "EgocentricNavigation": ", a walk",
+        "Spot-the-Diff": ", in words",
     }
     return " + ".join(SKILLS[dataset]) + apart.get(dataset, "")
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bench.milebench.samples import Sample
-from bench.pocketbench.writing import DRAWN
+from bench.pocketbench.writing import DRAWN, SKILLS
 from bench.quality import __main__ as command
 from bench.quality import grid, readme
 from bench.quality.captions import ROWS, caption_table
@@ -196,6 +196,11 @@ def test_the_command_fails_on_a_record_that_is_better(
     monkeypatch.setattr(command.Stages, "reduced", lambda _: lines(**{"myopia@0.2": 0.9}))
     with pytest.raises(SystemExit, match=r"question: 90.0 is more than 2.0 below 100.0"):
         command.reduced_run(asked)
+
+
+def test_no_two_columns_of_readmes_table_have_one_name() -> None:
+    names = [readme.column(dataset) for dataset in SKILLS]
+    assert len(set(names)) == len(names)
 
 
 def test_readmes_table_stands_between_its_marks(tmp_path: Path) -> None:
