@@ -24,10 +24,10 @@ WEIGHTS = {
     "digit": 0.12,
     "exist": 0.14,
     "exist any": 0.07,
-    "count": 0.25,
-    "describe": 0.25,
+    "count": 0.35,
+    "describe": 0.35,
     "needle": 0.25,
-    "change": 0.4,
+    "change": 0.5,
     "move": 0.25,
 }
 FLIP = {"left": "right", "right": "left", "up": "down", "down": "up"}
