@@ -30,28 +30,36 @@ async def desk_of(request: Request) -> Desk:
 TheDesk = Annotated[Desk, Depends(desk_of)]
 
 
-async def caller(desk: TheDesk, bearer: Bearer, header: Header) -> Key:
-    """Whose request this is; Problem `unauthorized` when nobody's."""
-    if desk.keys is None:
-        return ANYBODY
-    given = bearer.credentials if bearer is not None else header
-    key = desk.keys.find(given) if given else None
+async def caller(request: Request, bearer: Bearer, header: Header) -> Key:
+    """Whose request this is, noted for `TheCaller`; Problem `unauthorized` when nobody's."""
+    keys = (await desk_of(request)).keys
+    key: Key | None = ANYBODY
+    if keys is not None:
+        given = bearer.credentials if bearer is not None else header
+        key = keys.find(given) if given else None
     if key is None:
         raise Problem(
             "unauthorized",
             "Send a known key as `Authorization: Bearer <key>` or `X-API-Key: <key>`.",
             headers={"WWW-Authenticate": "Bearer"},
         )
+    request.state.key = key
     return key
 
 
-TheCaller = Annotated[Key, Depends(caller)]
+async def known_caller(request: Request) -> Key:
+    """Whom `may` let in: a route that it does not guard has no caller, and fails."""
+    key: Key = request.state.key
+    return key
+
+
+TheCaller = Annotated[Key, Depends(known_caller)]
 
 
 def may(scope: Scope) -> Callable[[Key], Awaitable[Key]]:
     """A dependency that lets only keys with this scope pass."""
 
-    async def allowed(key: TheCaller) -> Key:
+    async def allowed(key: Annotated[Key, Depends(caller)]) -> Key:
         if scope not in key.scopes:
             raise Problem("forbidden", f"Use a key with the scope `{scope}`; this one lacks it.")
         return key
@@ -59,10 +67,15 @@ def may(scope: Scope) -> Callable[[Key], Awaitable[Key]]:
     return allowed
 
 
-async def paced(desk: TheDesk, key: TheCaller) -> None:
-    """Take one ask out of the key's pace; Problem `rate_limited` when it is used up."""
+async def paced(request: Request) -> None:
+    """Take one ask out of the key's pace; Problem `rate_limited` when it is used up.
+
+    Stands after `may`, which knows the key.
+    """
+    key = await known_caller(request)
     if key.asks_per_minute is None:
         return
+    desk = await desk_of(request)
     wait = await desk.pace.wait_seconds(key.name, key.asks_per_minute, key.burst)
     if wait > 0:
         raise Problem(

@@ -27,6 +27,7 @@ from wire.answers import AsyncAnswers
 from wire.errors import StoreUnavailable
 from wire.ledger import AsyncLedger
 from wire.mailbox import AsyncMailbox
+from wire.publisher import Publisher
 from wire.queue import Queue
 from wire.records import Record, Room
 from wire.store import AsyncStore, in_wire_errors
@@ -49,6 +50,7 @@ class Desk:
         self.mailbox = AsyncMailbox(self.store)
         self.answers = AsyncAnswers(self.store)
         self.queue = Queue(settings)
+        self.publisher = Publisher(self.queue)
         self.shelf = Shelf(self.store, self.mailbox)
         self.fetcher = Fetcher(settings)
         self.webhooks = Webhooks(self.store, self.mailbox, self.ledger, settings)
@@ -202,6 +204,7 @@ class Desk:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self.mailbox.close()
+        await asyncio.to_thread(self.publisher.close)
         await self.store.close()
         self.queue.close()
 

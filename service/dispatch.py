@@ -20,7 +20,7 @@ from wire.calls import EXPIRED
 from wire.errors import StoreUnavailable
 from wire.mailbox import FROM_START
 from wire.messages import Ask, CacheUse, Done, Failed, Timings, Token
-from wire.records import Accepted, Joined, Missing, Refused
+from wire.records import Accepted, Joined, Missing, Refused, Room, Submitted
 from wire.workers import Fleet
 
 CacheMode = Literal["use", "refresh", "off"]
@@ -67,7 +67,6 @@ async def enter(desk: Desk, wanted: Wanted) -> Entry:
         raise StoreUnavailable("Redis is too slow") from None
     if stored is not None:
         return await _given_again(desk, wanted, key, stored)
-    await desk.shelf.put(wanted.tenant, wanted.pictures)
     flight = key if wanted.cache == "use" else None
     entry = await _submit(desk, wanted, key, flight, fleet)
     desk.metrics.cache.labels(entry.result).inc()
@@ -104,11 +103,11 @@ async def _submit(
 ) -> Entry:
     time_left = wanted.ask.deadline - time.time()
     room = desk.room(fleet, wanted.max_open, time_left)
-    outcome = await desk.ledger.submit(wanted.ask, tenant=wanted.tenant, room=room, flight=flight)
+    outcome = await _let_in(desk, wanted, room, flight)
     match outcome:
         case Accepted(ask_id, wait_seconds):
             desk.crowd.change(wanted.tenant)
-            desk.chore(desk.send(ask_id))  # however slow the broker is, the ask is accepted
+            desk.publisher.post(ask_id)  # however slow the broker is, the ask is accepted
             wait = wait_seconds if fleet.slots else None
             return Entry(wanted, ask_id, key, "miss" if key else "off", expected_wait_seconds=wait)
         case Joined(ask_id):
@@ -118,6 +117,31 @@ async def _submit(
         case Refused():
             desk.crowd.note(wanted.tenant, outcome, time_left)
             raise no_room(outcome)
+
+
+async def _let_in(desk: Desk, wanted: Wanted, room: Room, flight: str | None) -> Submitted:
+    """Submit the ask; its new pictures are stored first where they are not there already.
+
+    Pictures that were sent before are the common case, so that is tried first: one round trip.
+    """
+    ask_id = wanted.ask.ask_id
+    desk.mailbox.expect(ask_id)
+    outcome: Submitted | None = None
+    try:
+        noting = desk.shelf.note(wanted.tenant, wanted.pictures)
+        _, outcome = await asyncio.gather(noting, _submitted(desk, wanted, room, flight))
+        sent = {picture.digest for picture in wanted.pictures}
+        if isinstance(outcome, Missing) and sent.issuperset(outcome.digests):
+            await desk.shelf.fill(wanted.pictures, outcome.digests)
+            outcome = await _submitted(desk, wanted, room, flight)
+        return outcome
+    finally:
+        if not isinstance(outcome, Accepted):
+            desk.mailbox.forget(ask_id)
+
+
+async def _submitted(desk: Desk, wanted: Wanted, room: Room, flight: str | None) -> Submitted:
+    return await desk.ledger.submit(wanted.ask, tenant=wanted.tenant, room=room, flight=flight)
 
 
 def _unknown_picture(ask: Ask, digests: Sequence[str]) -> Problem:

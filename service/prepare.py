@@ -18,7 +18,7 @@ from service import bodies
 from service.costs import Costs
 from service.desk import Desk
 from service.dispatch import CacheMode, Wanted
-from service.images import Picture, Raw, check
+from service.images import SMALL_PICTURES_BYTES, Picture, Raw, check, check_small
 from service.intake import Item, Kept, Linked, Named
 from service.keys import Key
 from service.problems import Problem
@@ -127,6 +127,10 @@ async def checked(desk: Desk, raws: list[Raw], pixels: int = 0) -> list[Picture]
     if not raws:
         return []
     try:
+        if sum(len(raw.data) for raw in raws) < SMALL_PICTURES_BYTES:
+            small = check_small(raws, desk.settings, pixels)
+            if small is not None:
+                return small
         return await to_thread.run_sync(check, raws, desk.settings, pixels, limiter=desk.decoding)
     except Problem as problem:
         desk.metrics.media_rejected.labels(problem.code).inc()

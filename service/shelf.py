@@ -4,6 +4,7 @@ Bytes are shared by their hash; the right to name them is not: whoever never sen
 cannot use or read it by its hash. Nothing here knows HTTP.
 """
 
+import asyncio
 from collections.abc import Collection, Sequence
 
 from pydantic import BaseModel, ConfigDict
@@ -38,16 +39,26 @@ class Shelf:
     async def put(self, tenant: str, pictures: Sequence[Picture]) -> None:
         """Store pictures; those that are there already are only kept for longer."""
         fresh = {picture.digest: picture for picture in pictures}
-        missing = await self._mailbox.missing(fresh)
-        await self._mailbox.put_pictures({digest: fresh[digest].data for digest in missing})
-        if not fresh:
-            return
+        missing, _ = await asyncio.gather(
+            self._mailbox.missing(fresh), self.note(tenant, list(fresh.values()))
+        )
+        await self.fill(pictures, missing)
+
+    async def fill(self, pictures: Sequence[Picture], missing: Collection[str]) -> None:
+        """Store the bytes of those that are missing."""
+        fresh = {picture.digest: picture.data for picture in pictures}
+        await self._mailbox.put_pictures({digest: fresh[digest] for digest in missing})
+
+    async def note(self, tenant: str, pictures: Sequence[Picture]) -> None:
+        """Let this tenant name pictures that it sent; worth nothing while their bytes are away."""
+        noted = [
+            self._store.together.do(
+                "SET", self._name(tenant, digest), text, "EX", self._ttl_seconds
+            )
+            for digest, text in {p.digest: note_of(p).model_dump_json() for p in pictures}.items()
+        ]
         with in_wire_errors():
-            pipe = self._store.text.pipeline(transaction=False)
-            for picture in fresh.values():
-                text = note_of(picture).model_dump_json()
-                pipe.set(self._name(tenant, picture.digest), text, ex=self._ttl_seconds)
-            await pipe.execute()
+            await asyncio.gather(*noted)
 
     async def find(self, tenant: str, digests: Collection[str]) -> dict[str, Note]:
         """The notes of those pictures that this tenant may name, kept for longer from now."""

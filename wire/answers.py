@@ -63,7 +63,7 @@ class AsyncAnswers:
             return None
         try:
             with in_wire_errors():
-                text: Any = await self._store.cache.get(self._prefix + key)
+                text: Any = await self._store.cached.do("GET", self._prefix + key)
         except StoreUnavailable:
             if settings.cache_url == settings.durable_url:
                 raise
@@ -83,6 +83,7 @@ class AsyncAnswers:
         text = f"{time.time():.3f} {done.model_dump_json()}"
         try:
             with in_wire_errors():
-                await self._store.cache.set(self._prefix + key, text, ex=self._ttl_seconds)
+                name = self._prefix + key
+                await self._store.cached.do("SET", name, text, "EX", self._ttl_seconds)
         except StoreUnavailable:
             return

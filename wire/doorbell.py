@@ -5,6 +5,7 @@ the events say is not known here.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 
@@ -15,6 +16,8 @@ from wire.settings import WireSettings
 
 BELL_WAIT_SECONDS = 5.0
 RESUBSCRIBE_SECONDS = 0.5
+EXPECTED_SECONDS = 30.0
+"""Between letting an ask in and following it lie milliseconds; a caller may leave in between."""
 
 
 class Doorbell:
@@ -34,6 +37,7 @@ class Doorbell:
             client_name="myopia-doorbell",
         )
         self._waiters: dict[str, set[asyncio.Event]] = {}
+        self._expected: dict[str, tuple[float, asyncio.Event]] = {}
         self._listening: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -50,19 +54,51 @@ class Doorbell:
             self._listening = None
         await self._client.aclose()
 
+    def expect(self, ask_id: str) -> None:
+        """Hear bells for an ask that is not let in yet, until the first `ear` takes over.
+
+        Whoever never listens is forgotten after a while.
+        """
+        self.start()
+        now = time.monotonic()
+        while self._expected:
+            oldest, (since, _) = next(iter(self._expected.items()))
+            if now - since < EXPECTED_SECONDS:
+                break
+            self.forget(oldest)
+        bell = asyncio.Event()
+        self._expected[ask_id] = (now, bell)
+        self._waiters.setdefault(ask_id, set()).add(bell)
+
+    def forget(self, ask_id: str) -> asyncio.Event | None:
+        """No longer expect an ask; the bell that was hung up for it."""
+        found = self._expected.pop(ask_id, None)
+        if found is not None:
+            self._leave(ask_id, found[1])
+        return found[1] if found else None
+
+    def _leave(self, ask_id: str, bell: asyncio.Event) -> None:
+        mine = self._waiters[ask_id]
+        mine.discard(bell)
+        if not mine:
+            del self._waiters[ask_id]
+
     @asynccontextmanager
     async def ear(self, ask_id: str) -> AsyncGenerator[asyncio.Event]:
-        """An event that is set at each bell for `ask_id`, and after each reconnection."""
+        """An event that is set at each bell for `ask_id`, and after each reconnection.
+
+        It is set from the start, too, unless the ask was expected and no bell has rung since.
+        """
         self.start()
-        bell = asyncio.Event()
+        bell = self.forget(ask_id)
+        if bell is None:
+            bell = asyncio.Event()
+            bell.set()
         self._waiters.setdefault(ask_id, set()).add(bell)
         try:
             yield bell
         finally:
-            mine = self._waiters[ask_id]
-            mine.discard(bell)
-            if not mine:
-                del self._waiters[ask_id]
+            self._leave(ask_id, bell)
 
     async def _listen(self) -> None:
         while True:

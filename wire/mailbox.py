@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncGenerator, Collection, Mapping
 from typing import Any
 
+from wire.calls import Call
 from wire.doorbell import Doorbell
 from wire.errors import AskLost, StoreUnavailable
 from wire.messages import EVENT, Done, Failed, Token
@@ -77,6 +78,17 @@ class AsyncMailbox:
         """Remove pictures from the bucket (where there is one) whose time is up; how many."""
         return await self._pictures.sweep()
 
+    def expect(self, ask_id: str) -> None:
+        """Say before an ask is let in that its `events` will be read from the start.
+
+        Then they need not be looked for before the first bell rings.
+        """
+        self._doorbell.expect(ask_id)
+
+    def forget(self, ask_id: str) -> None:
+        """An ask that was expected was not let in."""
+        self._doorbell.forget(ask_id)
+
     async def events(
         self, ask_id: str, after: str = FROM_START
     ) -> AsyncGenerator[tuple[str, Token | Done | Failed]]:
@@ -89,6 +101,8 @@ class AsyncMailbox:
         down_since: float | None = None
         async with self._doorbell.ear(ask_id) as bell:
             while True:
+                if down_since is None:
+                    await _rung(bell)
                 bell.clear()
                 try:
                     state, batch = await self._read(ask_id, after)
@@ -108,8 +122,8 @@ class AsyncMailbox:
                     raise AskLost(ask_id)
                 if state not in ("queued", "running") and not batch:
                     return
-                if not batch:
-                    await _rung(bell)
+                if len(batch) == EVENTS_PER_READ:
+                    bell.set()  # there may be more
 
     async def ending(self, ask_id: str) -> Done | Failed | None:
         """The ending of an ask, None while it is open (or long forgotten)."""
@@ -131,17 +145,14 @@ class AsyncMailbox:
     async def _read(
         self, ask_id: str, after: str
     ) -> tuple[str | None, list[tuple[str, Token | Done | Failed]]]:
-        with in_wire_errors():
-            pipe = self._store.text.pipeline(transaction=True)
-            pipe.hmget(self._records + ask_id, "state", "told")
-            pipe.xrange(self._events + ask_id, f"({after}", "+", EVENTS_PER_READ)
-            (state, told), rows = await pipe.execute()
-            if told:  # a stored answer, given to several
-                rows = await self._store.text.xrange(self._events + told, f"({after}", "+")
-        return state, [(row[0], EVENT.validate_json(row[1]["e"])) for row in rows]
+        state, *flat = await self._store.run(Call("events", (ask_id, after, EVENTS_PER_READ), list))
+        read = map(EVENT.validate_json, flat[1::2])
+        return state or None, list(zip(flat[::2], read, strict=True))
 
 
 async def _rung(bell: asyncio.Event) -> None:
+    if bell.is_set():
+        return
     try:
         async with asyncio.timeout(RECHECK_SECONDS):
             await bell.wait()

@@ -4,6 +4,7 @@ Importing opens no socket; a client connects on its first call. Nothing here kno
 is. The blocking `Store` is the worker's, `AsyncStore` the gateway's.
 """
 
+import hashlib
 from collections.abc import Generator
 from contextlib import contextmanager
 from functools import cache
@@ -19,6 +20,7 @@ from redis.exceptions import (
     BusyLoadingError,
     ConnectionError,  # noqa: A004
     NoPermissionError,
+    NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
@@ -31,6 +33,7 @@ from wire.calls import Call
 from wire.errors import StoreFull, StoreUnavailable, WrongSetting
 from wire.pool import PatientPool
 from wire.settings import WireSettings
+from wire.together import Together
 
 T = TypeVar("T")
 CONNECTIONS = 8
@@ -65,6 +68,12 @@ def script_text(name: str) -> str:
     folder = files("wire") / "lua"
     shared = (folder / "shared.lua").read_text("utf-8")
     return shared + (folder / f"{name}.lua").read_text("utf-8")
+
+
+@cache
+def script_digest(name: str) -> str:
+    """SHA-1 of that text, under which a server that has seen it knows it."""
+    return hashlib.sha1(script_text(name).encode(), usedforsecurity=False).hexdigest()
 
 
 def client_options(settings: WireSettings) -> dict[str, Any]:
@@ -150,16 +159,19 @@ class AsyncStore:
         self.text = _pooled(settings, settings.durable_url, decode_responses=True)
         self.raw = _pooled(settings, settings.durable_url, decode_responses=False)
         self.cache = _pooled(settings, settings.cache_url, decode_responses=True)
-        self._scripts: dict[str, Any] = {}
+        self.together = Together(self.text)
+        one = settings.cache_url == settings.durable_url
+        self.cached = self.together if one else Together(self.cache)
+        self._standing = standing_arguments(settings)
 
     async def run(self, call: Call[T]) -> T:
         """Run one script; `StoreUnavailable` within a second when Redis does not answer."""
-        script = self._scripts.get(call.script)
-        if script is None:
-            script = self.text.register_script(script_text(call.script))
-            self._scripts[call.script] = script
+        args = (0, *self._standing, *call.args)
         with in_wire_errors():
-            reply = await script(args=[*standing_arguments(self.settings), *call.args])
+            try:
+                reply = await self.together.do("EVALSHA", script_digest(call.script), *args)
+            except NoScriptError:  # a server that does not know it (yet, or since it restarted)
+                reply = await self.together.do("EVAL", script_text(call.script), *args)
         return call.read(reply)
 
     async def ping(self) -> None:
@@ -169,5 +181,7 @@ class AsyncStore:
 
     async def close(self) -> None:
         """Close the pooled connections."""
+        for lines in (self.together, self.cached):
+            await lines.close()
         for client in (self.text, self.raw, self.cache):
             await client.aclose()

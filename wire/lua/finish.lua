@@ -6,7 +6,7 @@ if not owns(id, attempt) then
   count('refused_finishes')
   return 'refused'
 end
-if token ~= '' then add_event(id, token) end
+if token ~= '' then note_event(id, token) end
 if state == 'done' then
   local took = now - tonumber(field(id, 'claimed'))
   local mean = tonumber(redis.call('HGET', ns .. 'count', 'service_ms') or took)

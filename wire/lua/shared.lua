@@ -41,8 +41,11 @@ local function prolong(name, ms)
   return true
 end
 
+-- An event of which the next one's bell tells.
+local function note_event(id, event) redis.call('XADD', ns .. 'events:' .. id, '*', 'e', event) end
+
 local function add_event(id, event)
-  redis.call('XADD', ns .. 'events:' .. id, '*', 'e', event)
+  note_event(id, event)
   redis.call('PUBLISH', ns .. 'doorbell', id)
 end
 
