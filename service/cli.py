@@ -1,13 +1,22 @@
 """`python -m service.cli ask a.png b.png "question"`: ask a running service from a terminal.
 
 Speaks HTTP like everybody and imports nothing of the gateway. Texts go to standard output as they
-come; what there is to say about the waiting goes to standard error.
+come; what there is to say about the waiting goes to standard error. Ctrl-C ends it at once, and the
+service cancels an ask whose asker is gone.
 """
+
+import signal
+
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    # While modules load, Python may drop the KeyboardInterrupt; the kernel does not.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import argparse
 import json
 import os
+import socket
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,16 +29,39 @@ LEFT = 130  # What shells say of a process that Ctrl-C ended.
 
 
 def main(words: list[str] | None = None) -> int:
-    """Ask; 0 with an answer, 1 with a problem, 2 for a wrong command line, 130 after Ctrl-C."""
+    """Ask; 0 with an answer, 1 with a problem, 2 for a wrong command line."""
     said = parser().parse_args(words)
     try:
         return ask(said)
-    except KeyboardInterrupt:
-        print("left; the service cancels the ask", file=sys.stderr)
-        return LEFT
     except httpx.TransportError as error:
         print(f"{said.url} cannot be reached ({type(error).__name__})", file=sys.stderr)
         return 1
+
+
+def insist_on_ctrl_c() -> None:
+    """From now on Ctrl-C ends the process with 130 at once, whatever the interpreter does.
+
+    A KeyboardInterrupt is lost where Python ignores exceptions (finalisers, callbacks) and comes
+    late while a host's name is looked up. A thread that the signal wakes depends on neither. Where
+    the signal is ignored, as in a script's background jobs, it stays ignored.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        return
+    hears, tells = socket.socketpair()
+    tells.setblocking(False)
+    threading.Thread(target=leave_when_told, args=(hears, tells), daemon=True).start()
+    signal.set_wakeup_fd(tells.fileno())
+    signal.signal(signal.SIGINT, lambda *_: None)
+
+
+def leave_when_told(hears: socket.socket, tells: socket.socket) -> None:
+    """Wait for a signal's byte and end the process; `tells` stays open for as long."""
+    with hears, tells:
+        hears.recv(1)
+        try:
+            os.write(2, b"left; the service cancels the ask\n")
+        finally:
+            os._exit(LEFT)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -144,4 +176,5 @@ def fail(problem: dict[str, Any]) -> int:
 
 
 if __name__ == "__main__":
+    insist_on_ctrl_c()
     sys.exit(main())

@@ -3,7 +3,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -118,25 +117,22 @@ def test_place_in_line_and_the_streamed_answer_are_shown(
     assert "6 of 32 picture tokens kept" in err
 
 
-def press_ctrl_c(asking: subprocess.Popen[str]) -> str:
-    """What it said on its way out. Pressed again after a while, as people do.
-
-    Python drops a KeyboardInterrupt that comes while an object is being finalised.
-    """
-    for _ in range(2):
-        asking.send_signal(signal.SIGINT)
-        with suppress(subprocess.TimeoutExpired):
-            return asking.communicate(timeout=4)[1]
-    asking.send_signal(signal.SIGINT)
-    return asking.communicate(timeout=4)[1]
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """A child hears Ctrl-C, which a script's background jobs, as these tests may be, ignore."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.usefixtures("heard")
 def test_without_workers_it_says_so_and_ctrl_c_leaves_and_cancels(
     files: list[str], http: httpx.Client, base_url: str
 ) -> None:
     with started(*files, "Which?", "--url", base_url) as asking:
         assert asking.stderr is not None
         assert asking.stderr.readline() == "number 1 in line, no worker is there yet\n"
-        err = press_ctrl_c(asking)
+        asking.send_signal(signal.SIGINT)
+        _, err = asking.communicate(timeout=10)
     assert (asking.returncode, err) == (130, "left; the service cancels the ask\n")
     assert eventually(lambda: 'myopia_jobs{state="cancelled"} 1.0' in http.get("/metrics").text, 8)
