@@ -50,6 +50,7 @@ class Desk:
         self.mailbox = AsyncMailbox(self.store)
         self.answers = AsyncAnswers(self.store)
         self.queue = Queue(settings)
+        self.postcard = self.queue.postcard()
         self.publisher = Publisher(self.queue)
         self.shelf = Shelf(self.store, self.mailbox)
         self.fetcher = Fetcher(settings)

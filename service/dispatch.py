@@ -107,7 +107,8 @@ async def _submit(
     match outcome:
         case Accepted(ask_id, wait_seconds):
             desk.crowd.change(wanted.tenant)
-            desk.publisher.post(ask_id)  # however slow the broker is, the ask is accepted
+            if desk.postcard is None:
+                desk.publisher.post(ask_id)  # however slow the broker is, the ask is accepted
             wait = wait_seconds if fleet.slots else None
             return Entry(wanted, ask_id, key, "miss" if key else "off", expected_wait_seconds=wait)
         case Joined(ask_id):
@@ -126,7 +127,7 @@ async def _let_in(desk: Desk, wanted: Wanted, room: Room, flight: str | None) ->
     """
     ask_id = wanted.ask.ask_id
     desk.mailbox.expect(ask_id)
-    outcome: Submitted | None = None
+    is_in = False
     try:
         noting = desk.shelf.note(wanted.tenant, wanted.pictures)
         _, outcome = await asyncio.gather(noting, _submitted(desk, wanted, room, flight))
@@ -134,14 +135,18 @@ async def _let_in(desk: Desk, wanted: Wanted, room: Room, flight: str | None) ->
         if isinstance(outcome, Missing) and sent.issuperset(outcome.digests):
             await desk.shelf.fill(wanted.pictures, outcome.digests)
             outcome = await _submitted(desk, wanted, room, flight)
+        is_in = isinstance(outcome, Accepted)
         return outcome
     finally:
-        if not isinstance(outcome, Accepted):
+        if not is_in:
             desk.mailbox.forget(ask_id)
 
 
 async def _submitted(desk: Desk, wanted: Wanted, room: Room, flight: str | None) -> Submitted:
-    return await desk.ledger.submit(wanted.ask, tenant=wanted.tenant, room=room, flight=flight)
+    message = desk.postcard.write(wanted.ask.ask_id) if desk.postcard else ""
+    return await desk.ledger.submit(
+        wanted.ask, tenant=wanted.tenant, room=room, flight=flight, message=message
+    )
 
 
 def _unknown_picture(ask: Ask, digests: Sequence[str]) -> Problem:

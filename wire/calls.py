@@ -51,9 +51,18 @@ class Call(Generic[T]):
 
 
 def submit(
-    ask: Ask, *, tenant: str, room: Room, flight: str | None, settings: WireSettings
+    ask: Ask,
+    *,
+    tenant: str,
+    room: Room,
+    flight: str | None,
+    settings: WireSettings,
+    message: str = "",
 ) -> Call[Submitted]:
-    """Let an ask in, join the same one in flight, or say why not."""
+    """Let an ask in, join the same one in flight, or say why not.
+
+    `message`: posted to the queue when it is let in; "" leaves that to the caller.
+    """
     digests = [p.digest for turn in ask.turns for p in turn.parts if p.kind == "image"]
 
     def read(reply: list[str]) -> Submitted:
@@ -77,6 +86,8 @@ def submit(
         _ms(settings.picture_ttl_seconds),
         settings.picture_keys,
         album_of(ask.reuse, digests),
+        settings.queue_name,
+        message,
         *sorted(set(digests)),
     )
     return Call("submit", args, read)

@@ -122,19 +122,33 @@ class AsyncLedger:
         self._settings = store.settings
 
     async def submit(
-        self, ask: Ask, *, tenant: str = "", room: Room | None = None, flight: str | None = None
+        self,
+        ask: Ask,
+        *,
+        tenant: str = "",
+        room: Room | None = None,
+        flight: str | None = None,
+        message: str = "",
     ) -> Submitted:
         """Let an ask in, or say why not; the pictures it names live on from now.
 
         `tenant` is whose turn it counts as (any short text, "" without keys). `flight` is the
         key of everything that decides the answer, tenant included: where the same is in flight
         or was done within the last seconds, the reply is `Joined`. None never joins. After
-        `Accepted`, and only then, send the id to the queue; should that fail, the ask is still
+        `Accepted`, and only then, send the id to the queue, unless the `message` for it was given
+        here (`Queue.postcard`) and posted in the same step; should sending fail, the ask is still
         accepted and the reaper sends it. A repeat with the same ask_id is accepted once.
         """
         room = room or Room()
         return await self._store.run(
-            calls.submit(ask, tenant=tenant, room=room, flight=flight, settings=self._settings)
+            calls.submit(
+                ask,
+                tenant=tenant,
+                room=room,
+                flight=flight,
+                settings=self._settings,
+                message=message,
+            )
         )
 
     async def get(self, ask_id: str, fleet: Fleet | None = None) -> Record | None:

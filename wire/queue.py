@@ -13,6 +13,7 @@ from kombu.exceptions import KombuError, OperationalError
 
 from wire import broker
 from wire.errors import StoreUnavailable
+from wire.postcard import Postcard
 from wire.settings import REDIS_SCHEMES, WireSettings
 
 TASK = "myopia.look"
@@ -137,6 +138,13 @@ class Queue:
     def __init__(self, settings: WireSettings, app: Celery | None = None) -> None:
         self._app = app or celery_app(settings, "gateway")
         self._calls_prefix = settings.calls_prefix
+        self._settings = settings
+
+    def postcard(self) -> Postcard | None:
+        """Writes the messages that the ledger posts itself; None with a broker elsewhere."""
+        if self._settings.broker != self._settings.durable_url:
+            return None
+        return Postcard(celery_app(self._settings, "gateway"), TASK)
 
     def send(self, ask_id: str) -> None:
         """Tell some worker to look; `StoreUnavailable` within a second without a broker.

@@ -76,11 +76,12 @@ class Together:
 
     async def _alone(self, command: Command) -> Any:  # noqa: ANN401  as Redis has them
         try:
-            return await self._client.execute_command(*command)
+            reply: Any = await self._client.execute_command(*command)  # type: ignore[no-untyped-call]
         except AWAY:
             raise
         except (redis.exceptions.RedisError, ValueError) as error:
             return error
+        return reply
 
 
 def _tell(waiter: "asyncio.Future[Any]", reply: object) -> None:

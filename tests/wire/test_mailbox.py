@@ -196,3 +196,57 @@ def test_a_hundred_identical_asks_are_one(wire_settings: WireSettings, ledger: L
         assert (await desk.counters()).accepted == 1
 
     play(wire_settings, story)
+
+
+def test_an_expected_ask_is_read_at_its_bells_alone(
+    wire_settings: WireSettings, store: Store
+) -> None:
+    """Nothing is looked for before there is something; a bell before the first look is heard."""
+    ledger, counted = Ledger(store), calls.Call("counters", (), len)
+
+    def looks() -> int:
+        told: Any = store.text.info("commandstats")
+        return int(told["cmdstat_xrange"]["calls"]) if "cmdstat_xrange" in told else 0
+
+    async def story(there: AsyncStore, mailbox: AsyncMailbox) -> None:
+        await there.run(counted)
+        for pause in (0.0, 0.2):
+            ask = make_ask()
+            mailbox.expect(ask.ask_id)
+            await asyncio.sleep(0.2)  # the bell is hung up
+            before = looks()
+            assert isinstance(await AsyncLedger(there).submit(ask), Accepted)
+            claim = await asyncio.to_thread(ledger.claim, "w", ask.ask_id)
+            assert claim is not None
+
+            async def read(ask_id: str = ask.ask_id) -> list[str]:
+                return [event.kind async for _, event in mailbox.events(ask_id)]
+
+            reading = asyncio.create_task(read()) if pause else None
+            await asyncio.sleep(pause)
+            made = looks()
+            await asyncio.to_thread(ledger.finish, ask.ask_id, 1, "done", make_done("a b"), "a b")
+            began = time.monotonic()
+            assert await (reading or read()) == ["token", "done"]
+            assert time.monotonic() - began < 0.5
+            # Nothing to read while nothing has come; both events have one bell, so one look.
+            assert (made - before, looks() - made) == (0, 1)
+
+    play(wire_settings, story)
+
+
+def test_an_ask_that_is_expected_and_never_followed_is_forgotten(
+    wire_settings: WireSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wire.doorbell.EXPECTED_SECONDS", 0.05)
+
+    async def story(_: AsyncStore, mailbox: AsyncMailbox) -> None:
+        for number in range(20):
+            mailbox.expect(f"ask_{number:08d}")
+        mailbox.forget("ask_00000019")
+        await asyncio.sleep(0.1)
+        mailbox.expect("ask_00000020")
+        bell = mailbox._doorbell
+        assert list(bell._expected) == list(bell._waiters) == ["ask_00000020"]
+
+    play(wire_settings, story)

@@ -4,6 +4,7 @@ import threading
 import time
 
 import pytest
+from pydantic import SecretStr
 
 from tests.redis_server import RedisServer, free_port
 from wire.publisher import Publisher
@@ -39,8 +40,6 @@ def test_messages_go_out_in_order_and_before_the_end(
 def test_without_a_broker_nobody_waits_and_nothing_piles_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from pydantic import SecretStr
-
     warned: list[int] = []
     monkeypatch.setattr(
         "wire.publisher.log.warning", lambda _, messages: warned.append(messages), raising=False

@@ -2,14 +2,14 @@
 local id, asked, tenant, deadline, flight = arg(1), arg(2), arg(3), tonumber(arg(4)), arg(5)
 local max_open, max_of_tenant, max_wait = tonumber(arg(6)), tonumber(arg(7)), tonumber(arg(8))
 local slots, service, picture_ttl = tonumber(arg(9)), tonumber(arg(10)), tonumber(arg(11))
-local pictures, album = arg(12), arg(13)
+local pictures, album, queue, message = arg(12), arg(13), arg(14), arg(15)
 
 if redis.call('EXISTS', ns .. 'ask:' .. id) == 1 then return {'accepted', id, '0'} end
 
 -- What an open ask names must outlive it, however short the life of pictures is otherwise.
 local lives = math.max(picture_ttl, deadline - now + 60000)
 local missing = {'missing'}
-for i = 14, #ARGV - 4 do
+for i = 16, #ARGV - 4 do
   if not prolong(pictures .. arg(i), lives) then missing[#missing + 1] = arg(i) end
 end
 if #missing > 1 then return missing end
@@ -46,4 +46,5 @@ count('accepted')
 if flight ~= '' then
   redis.call('SET', ns .. 'flight:' .. flight, id, 'PX', deadline - now + 60000)
 end
+if message ~= '' then redis.call('LPUSH', queue, message) end
 return {'accepted', id, tostring(wait)}
