@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -127,20 +128,19 @@ def test_every_route_says_so_within_a_second(own_redis: RedisServer, how: str) -
     settings = settings_for(own_redis, connect_timeout_seconds=0.5, reply_timeout_seconds=0.8)
     with listening(settings) as url, httpx.Client(base_url=url, timeout=30) as http:
         assert http.get("/v1/asks").status_code == 200  # open connections
+
+        def took(called: tuple[str, str, dict[str, Any]]) -> float:
+            method, path, more = called
+            return seconds(lambda: http.request(method, path, **more), method)
+
         slow = {}
-        with away(own_redis, how):
-            for method, path, arguments in CALLS:
-
-                def call(
-                    method: str = method, path: str = path, more: dict[str, Any] = arguments
-                ) -> httpx.Response:
-                    return http.request(method, path, **more)
-
-                # The better of two, since other work may share the machine.
-                took = seconds(call, method)
-                took = took if took < 1 else min(took, seconds(call, method))
-                if took >= 1:
-                    slow[f"{method} {path} {arguments.get('headers')}"] = round(took, 2)
+        # Three at a time: nearly all of it is waiting.
+        with away(own_redis, how), ThreadPoolExecutor(3) as threads:
+            for called, first in zip(CALLS, list(threads.map(took, CALLS)), strict=True):
+                # The better of two, the second alone, since other work may share the machine.
+                best = first if first < 1 else min(first, took(called))
+                if best >= 1:
+                    slow[f"{called[0]} {called[1]} {called[2].get('headers')}"] = round(best, 2)
         assert slow == {}
 
 

@@ -1,7 +1,7 @@
 """What tests of the page share: a Chromium, and the page on a scripted gateway.
 
 What a real stack reaches only by luck is set by the script in a line. Tests on a real stack replace
-`tab` by a page of theirs.
+`tab` by a page of theirs, and share the stack: starting one takes seconds of processor time.
 """
 
 import threading
@@ -16,6 +16,14 @@ import uvicorn
 from launch.redis import free_port
 from tests.system.browsing import Tab, chromium, pictures, visit, window
 from tests.system.fake_gateway import Script, fake
+from tests.system.serving import Served, serving
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """What `make serve` starts. Who stops a part of it has it run again before the test ends."""
+    with serving(tmp_path_factory.mktemp("served")) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

@@ -4,14 +4,13 @@
 """
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
 from service.page import FOLDER
-from tests.system.serving import Served, serving
+from tests.system.serving import Served
 
 EXAMPLES: list[dict[str, Any]] = json.loads((FOLDER / "examples" / "index.json").read_text())
 # What was drawn: `pocket.examples.CONTENTS`.
@@ -22,12 +21,6 @@ RIGHT = {
 }
 # As the page asks at first, and both settings that it offers to compare with.
 SETTINGS = {"default": {}, "full cache": {"policy": "full"}, "gamma 1.8": {"gamma": 1.8}}
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving(tmp_path_factory.mktemp("examples")) as running:
-        yield running
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=[one["title"] for one in EXAMPLES])

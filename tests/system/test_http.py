@@ -17,13 +17,7 @@ import httpx
 import pytest
 from PIL import Image, ImageDraw
 
-from tests.system.serving import ROOT, Served, serving
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving(tmp_path_factory.mktemp("http")) as running:
-        yield running
+from tests.system.serving import ROOT, Served
 
 
 @pytest.fixture(scope="module")

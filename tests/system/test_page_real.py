@@ -28,7 +28,7 @@ from tests.system.browsing import (
     visit,
     window,
 )
-from tests.system.serving import Served, serving, wait_until
+from tests.system.serving import Served, wait_until
 
 QUESTION = "Which image shows a red circle?"
 RECORD = """() => {
@@ -38,12 +38,6 @@ RECORD = """() => {
     if (words && written.at(-1) !== words.textContent) written.push(words.textContent);
   }).observe(document.body, {subtree: true, childList: true, characterData: true});
 }"""
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving(tmp_path_factory.mktemp("page")) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -3,22 +3,14 @@
 import os
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-import pytest
 
 from tests.system.serving import ROOT, Served, serving, status_of, wait_until
 
 EXAMPLES = [ROOT / "examples" / f"{number}.png" for number in (1, 2, 3)]
 QUESTION = "Which image shows a red circle?"
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving(tmp_path_factory.mktemp("serve")) as running:
-        yield running
 
 
 def ask(address: str, **params: str) -> httpx.Response:
