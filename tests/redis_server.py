@@ -121,9 +121,14 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
 @pytest.fixture
 def wire_settings(redis_server: RedisServer) -> WireSettings:
     """Settings of an emptied Redis, with short leases."""
-    redis_server.wipe()
+    return emptied(redis_server)
+
+
+def emptied(server: RedisServer) -> WireSettings:
+    """Settings of this Redis, which loses all it has, with short leases."""
+    server.wipe()
     return WireSettings(
-        redis_url=SecretStr(redis_server.url),
+        redis_url=SecretStr(server.url),
         lease_seconds=1.0,
         # A crowded machine must not look like a dead Redis; a dead one refuses at once.
         connect_timeout_seconds=3,

@@ -1,6 +1,5 @@
 """Budget `auto`: which cell of a calibration speaks, what is refused, and how files are checked."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,40 +8,19 @@ import pytest
 from myopia.errors import BadRequest, Unsupported
 from myopia.revision import revision_of
 from tests.wire.asks import make_ask
+from tests.worker.calibrations import CELLS, table, write
 from tests.worker.conftest import StartWorker
 from tests.worker.processes import wait_for
-from tests.worker.test_pocket import drawn
 from tests.worker.test_process import ending, has_ended, put
 from wire.answers import answer_key
 from wire.ledger import Ledger
-from wire.mailbox import Mailbox
 from wire.messages import Ask, Done, Failed, ImagePart, TextPart, Turn
 from wire.pruning import Pruning
 from wire.queue import Queue
 from wire.store import Store
-from wire.workers import Heartbeat
-from worker.calibration import AMOUNT, Calibration, Table, kind_of, read_calibration, settle
-from worker.engines import calibration_of, model_folder
+from worker.calibration import Calibration, Table, kind_of, read_calibration, settle
+from worker.engines import calibration_of
 from worker.settings import WorkerSettings
-
-KNOBS = Pruning().model_dump(mode="json", exclude=AMOUNT)
-
-
-def cell(kind: str, images: int, **agreement: float) -> dict[str, Any]:
-    shares = {name.removeprefix("at_").replace("_", "."): v for name, v in agreement.items()}
-    return {"kind": kind, "images": images, "questions": 40, "agreement": shares}
-
-
-CELLS = [
-    cell("choice", 2, at_0_4=1.0, at_0_2=0.99, at_0_1=0.97, at_0_05=0.9),
-    cell("choice", 6, at_0_4=1.0, at_0_2=0.96, at_0_1=0.8, at_0_05=0.96),
-    cell("open", 6, at_0_4=0.96, at_0_2=0.9, at_0_1=0.8, at_0_05=0.7),
-]
-
-
-def table(**fields: Any) -> dict[str, Any]:
-    return {"format": 1, "revision": "r1", "pruning": KNOBS, "cells": CELLS, **fields}
-
 
 CALIBRATION = Calibration(Table.model_validate(table()), "0" * 8)
 
@@ -126,11 +104,6 @@ def test_other_knobs_than_the_calibrated_are_refused_by_name() -> None:
         assert caught.value.field == f"/pruning/{knob}"
 
 
-def write(path: Path, **fields: Any) -> Path:
-    path.write_text(json.dumps(table(**fields)))
-    return path
-
-
 def test_a_file_for_other_weights_or_of_another_shape_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "calibration.json")
     assert read_calibration(path, ["r1"]).table.cells[0].agreement[0.05] == 0.9
@@ -188,32 +161,6 @@ def test_a_worker_without_a_calibration_fails_the_ask_and_goes_on(
     number = put(ledger, queue, "steps=2")
     wait_for(lambda: has_ended(ledger, number))
     assert isinstance(ending(store, number), Done)
-
-
-def test_a_real_worker_settles_auto_and_says_why(
-    ledger: Ledger, store: Store, queue: Queue, start_worker: StartWorker, tmp_path: Path
-) -> None:
-    weights = Path(model_folder("pocket"))
-    path = write(tmp_path / "table.json", revision=revision_of(weights))
-    mailbox = Mailbox(store)
-    parts = tuple(
-        ImagePart(digest=mailbox.put_picture(drawn(color)), index=index)
-        for index, color in enumerate(("blue", "red"))
-    )
-    turns = (Turn(role="user", parts=(*parts, TextPart(text="Which image shows a red circle?"))),)
-    asked = make_ask(turns=turns, options=("1", "2"), pruning={"budget": "auto"})
-    ledger.submit(asked)
-    queue.send(asked.ask_id)
-    worker = start_worker(module="worker", MYOPIA_CALIBRATION=path)
-    wait_for(lambda: has_ended(ledger, asked), 60, worker.log.read_text()[-2000:])
-    done = ending(store, asked)
-    assert isinstance(done, Done)
-    assert done.budget_choice is not None
-    assert (done.budget_choice.budget, done.budget_choice.kind) == (0.1, "choice")
-    kept = (done.usage.kept_tokens + done.usage.bin_tokens) / done.usage.image_tokens
-    assert kept == pytest.approx(0.1, abs=0.03)
-    card = Heartbeat(store).live().cards[0]
-    assert card.revision.startswith(f"{revision_of(weights)}.")
 
 
 def test_a_worker_refuses_to_start_with_a_calibration_of_other_weights(
