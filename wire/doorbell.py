@@ -1,7 +1,7 @@
 """One subscriber per gateway process that wakes whoever waits for an ask's next event.
 
-A bell may be missed (a restart, a full buffer): waiters look by themselves every second. What
-the events say is not known here.
+A bell tells short events itself. It may be missed (a restart, a full buffer): waiters look by
+themselves every second. What the events say is not known here.
 """
 
 import asyncio
@@ -18,10 +18,63 @@ BELL_WAIT_SECONDS = 5.0
 RESUBSCRIBE_SECONDS = 0.5
 EXPECTED_SECONDS = 30.0
 """Between letting an ask in and following it lie milliseconds; a caller may leave in between."""
+MOST_UNHEARD = 256
+RECHECK_SECONDS = 1.0
+
+Rows = list[tuple[str, str]]
+"""Ids of events and what they say, oldest first."""
+
+
+class Ear:
+    """What the bells of one ask have told, until somebody takes it."""
+
+    def __init__(self, *, look: bool) -> None:
+        self._rung = asyncio.Event()
+        self._told: list[tuple[str, Rows]] = []
+        self._look = look
+        if look:
+            self._rung.set()
+
+    def ring(self, before: str | None = None, rows: Rows | None = None) -> None:
+        """A bell: these events came after the one with the id `before`; None: go and look."""
+        if before is None or rows is None or len(self._told) >= MOST_UNHEARD:
+            self._look = True
+        else:
+            self._told.append((before, rows))
+        self._rung.set()
+
+    async def rows_after(self, last: str) -> Rows | None:
+        """Wait, then give the events after the one with the id `last`; None: go and look.
+
+        Without a bell that is said after a second. No events: a bell told only known ones.
+        """
+        if not self._rung.is_set():
+            try:
+                async with asyncio.timeout(RECHECK_SECONDS):
+                    await self._rung.wait()
+            except TimeoutError:
+                self._look = True
+        self._rung.clear()
+        (look, self._look), (told, self._told) = (self._look, False), (self._told, [])
+        if look:
+            return None
+        fresh: Rows = []
+        for before, rows in told:
+            if before == last:
+                fresh += rows
+                last = rows[-1][0]
+            elif _order(rows[-1][0]) > _order(last):
+                return None  # one in between was missed
+        return fresh
+
+
+def _order(event_id: str) -> tuple[int, int]:
+    ms, _, number = event_id.partition("-")
+    return int(ms), int(number or 0)
 
 
 class Doorbell:
-    """Waiters by ask_id; `start` and `close` belong to the process' life."""
+    """Ears by ask_id; the first one starts the listening, `close` ends it."""
 
     def __init__(self, settings: WireSettings) -> None:
         self._channel = f"{settings.namespace}:doorbell"
@@ -36,8 +89,8 @@ class Doorbell:
             protocol=3,
             client_name="myopia-doorbell",
         )
-        self._waiters: dict[str, set[asyncio.Event]] = {}
-        self._expected: dict[str, tuple[float, asyncio.Event]] = {}
+        self._ears: dict[str, set[Ear]] = {}
+        self._expected: dict[str, tuple[float, Ear]] = {}
         self._listening: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -66,39 +119,35 @@ class Doorbell:
             if now - since < EXPECTED_SECONDS:
                 break
             self.forget(oldest)
-        bell = asyncio.Event()
-        self._expected[ask_id] = (now, bell)
-        self._waiters.setdefault(ask_id, set()).add(bell)
+        self._expected[ask_id] = (now, self._hang(ask_id, look=False))
 
-    def forget(self, ask_id: str) -> asyncio.Event | None:
-        """No longer expect an ask; the bell that was hung up for it."""
+    def forget(self, ask_id: str) -> None:
+        """No longer expect an ask."""
         found = self._expected.pop(ask_id, None)
         if found is not None:
-            self._leave(ask_id, found[1])
-        return found[1] if found else None
-
-    def _leave(self, ask_id: str, bell: asyncio.Event) -> None:
-        mine = self._waiters[ask_id]
-        mine.discard(bell)
-        if not mine:
-            del self._waiters[ask_id]
+            self._take_down(ask_id, found[1])
 
     @asynccontextmanager
-    async def ear(self, ask_id: str) -> AsyncGenerator[asyncio.Event]:
-        """An event that is set at each bell for `ask_id`, and after each reconnection.
-
-        It is set from the start, too, unless the ask was expected and no bell has rung since.
-        """
+    async def ear(self, ask_id: str) -> AsyncGenerator[Ear]:
+        """Hear of an ask's events; unless it was expected, the first word is to go and look."""
         self.start()
-        bell = self.forget(ask_id)
-        if bell is None:
-            bell = asyncio.Event()
-            bell.set()
-        self._waiters.setdefault(ask_id, set()).add(bell)
+        _, ear = self._expected.pop(ask_id, (0.0, None))
+        ear = ear or self._hang(ask_id, look=True)
         try:
-            yield bell
+            yield ear
         finally:
-            self._leave(ask_id, bell)
+            self._take_down(ask_id, ear)
+
+    def _hang(self, ask_id: str, *, look: bool) -> Ear:
+        ear = Ear(look=look)
+        self._ears.setdefault(ask_id, set()).add(ear)
+        return ear
+
+    def _take_down(self, ask_id: str, ear: Ear) -> None:
+        mine = self._ears[ask_id]
+        mine.discard(ear)
+        if not mine:
+            del self._ears[ask_id]
 
     async def _listen(self) -> None:
         while True:
@@ -115,11 +164,21 @@ class Doorbell:
             except (RedisError, OSError):
                 await asyncio.sleep(RESUBSCRIBE_SECONDS)
 
-    def _wake(self, ask_id: str) -> None:
-        for bell in self._waiters.get(ask_id, ()):
-            bell.set()
+    def _wake(self, told: str) -> None:
+        """One bell: an ask's id alone, or on lines also the id before, and ids and events."""
+        ask_id, _, rest = told.partition("\n")
+        ears = self._ears.get(ask_id)
+        if not ears:
+            return
+        before, *flat = rest.split("\n")
+        rows = list(zip(flat[::2], flat[1::2], strict=False))
+        for ear in ears:
+            if rows and len(flat) % 2 == 0:
+                ear.ring(before, rows)
+            else:
+                ear.ring()
 
     def _wake_all(self) -> None:
-        for bells in self._waiters.values():
-            for bell in bells:
-                bell.set()
+        for ears in self._ears.values():
+            for ear in ears:
+                ear.ring()

@@ -11,14 +11,14 @@ from collections.abc import AsyncGenerator, Collection, Mapping
 from typing import Any
 
 from wire.calls import Call
-from wire.doorbell import Doorbell
+from wire.doorbell import Doorbell, Rows
 from wire.errors import AskLost, StoreUnavailable
 from wire.messages import EVENT, Done, Failed, Token
 from wire.pictures import AsyncPictures, Pictures
+from wire.records import OPEN
 from wire.store import AsyncStore, Store, in_wire_errors
 
 FROM_START = "0-0"
-RECHECK_SECONDS = 1.0
 RETRY_SECONDS = 0.2
 EVENTS_PER_READ = 256
 
@@ -99,13 +99,13 @@ class AsyncMailbox:
         ends every ask whose time is up. Starting after the ending yields nothing.
         """
         down_since: float | None = None
-        async with self._doorbell.ear(ask_id) as bell:
+        async with self._doorbell.ear(ask_id) as ear:
             while True:
-                if down_since is None:
-                    await _rung(bell)
-                bell.clear()
                 try:
-                    state, batch = await self._read(ask_id, after)
+                    told = await ear.rows_after(after) if down_since is None else None
+                    state, rows = (
+                        await self._read(ask_id, after) if told is None else ("running", told)
+                    )
                     down_since = None
                 except StoreUnavailable:
                     now = time.monotonic()
@@ -114,16 +114,17 @@ class AsyncMailbox:
                         raise
                     await asyncio.sleep(RETRY_SECONDS)
                     continue
-                for after, event in batch:  # noqa: PLR1704  the last id read is the next start
+                for after, text in rows:  # noqa: PLR1704  the last id is the next start
+                    event = EVENT.validate_json(text)
                     yield after, event
                     if event.kind != "token":
                         return
                 if state is None:
                     raise AskLost(ask_id)
-                if state not in ("queued", "running") and not batch:
+                if state not in OPEN and not rows:
                     return
-                if len(batch) == EVENTS_PER_READ:
-                    bell.set()  # there may be more
+                if len(rows) == EVENTS_PER_READ:
+                    ear.ring()  # there may be more
 
     async def ending(self, ask_id: str) -> Done | Failed | None:
         """The ending of an ask, None while it is open (or long forgotten)."""
@@ -142,19 +143,6 @@ class AsyncMailbox:
         await self._doorbell.close()
         await self._pictures.close()
 
-    async def _read(
-        self, ask_id: str, after: str
-    ) -> tuple[str | None, list[tuple[str, Token | Done | Failed]]]:
+    async def _read(self, ask_id: str, after: str) -> tuple[str | None, Rows]:
         state, *flat = await self._store.run(Call("events", (ask_id, after, EVENTS_PER_READ), list))
-        read = map(EVENT.validate_json, flat[1::2])
-        return state or None, list(zip(flat[::2], read, strict=True))
-
-
-async def _rung(bell: asyncio.Event) -> None:
-    if bell.is_set():
-        return
-    try:
-        async with asyncio.timeout(RECHECK_SECONDS):
-            await bell.wait()
-    except TimeoutError:
-        return
+        return state or None, list(zip(flat[::2], flat[1::2], strict=True))

@@ -11,6 +11,7 @@ import pytest
 from tests.redis_server import RedisServer
 from tests.wire.asks import make_ask, make_done
 from wire import calls
+from wire.doorbell import MOST_UNHEARD, Ear
 from wire.errors import AskLost, StoreUnavailable
 from wire.ledger import AsyncLedger, Ledger
 from wire.mailbox import AsyncMailbox, Mailbox
@@ -210,10 +211,11 @@ def test_an_expected_ask_is_read_at_its_bells_alone(
 
     async def story(there: AsyncStore, mailbox: AsyncMailbox) -> None:
         await there.run(counted)
+        mailbox.expect("ask_nobody00")
+        await asyncio.sleep(0.2)  # the doorbell is heard from here on
         for pause in (0.0, 0.2):
             ask = make_ask()
             mailbox.expect(ask.ask_id)
-            await asyncio.sleep(0.2)  # the bell is hung up
             before = looks()
             assert isinstance(await AsyncLedger(there).submit(ask), Accepted)
             claim = await asyncio.to_thread(ledger.claim, "w", ask.ask_id)
@@ -229,8 +231,54 @@ def test_an_expected_ask_is_read_at_its_bells_alone(
             began = time.monotonic()
             assert await (reading or read()) == ["token", "done"]
             assert time.monotonic() - began < 0.5
-            # Nothing to read while nothing has come; both events have one bell, so one look.
-            assert (made - before, looks() - made) == (0, 1)
+            assert (made - before, looks() - made) == (0, 0)  # the bell told both events
+
+    play(wire_settings, story)
+
+
+def test_what_bells_tell_is_taken_up_only_where_nothing_is_missing() -> None:
+    async def story() -> None:
+        ear = Ear(look=False)
+        ear.ring("0-0", [("5-0", "a"), ("5-1", "b")])
+        ear.ring("5-1", [("10-0", "c")])
+        assert await ear.rows_after("0-0") == [("5-0", "a"), ("5-1", "b"), ("10-0", "c")]
+        ear.ring("5-1", [("10-0", "c")])
+        assert await ear.rows_after("10-0") == []  # read already
+        ear.ring("10-0", [("11-0", "d")])
+        ear.ring("12-0", [("13-0", "f")])  # the bell of e was missed
+        assert await ear.rows_after("10-0") is None
+        ear.ring("13-0", [("14-0", "g")])
+        ear.ring()
+        assert await ear.rows_after("13-0") is None
+        for _ in range(MOST_UNHEARD + 1):
+            ear.ring("14-0", [("15-0", "h")])
+        assert await ear.rows_after("14-0") is None
+        assert await Ear(look=True).rows_after("0-0") is None
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("length", [10, 5000])
+def test_long_events_are_looked_for(
+    length: int, wire_settings: WireSettings, ledger: Ledger
+) -> None:
+    text = "x\n" * (length // 2)
+
+    async def story(there: AsyncStore, mailbox: AsyncMailbox) -> None:
+        ask = make_ask()
+        mailbox.expect(ask.ask_id)
+        await AsyncLedger(there).submit(ask)
+
+        def work() -> None:
+            assert ledger.claim("w", ask.ask_id) is not None
+            for _ in range(3):
+                ledger.append(ask.ask_id, 1, Token(text=text))
+            ledger.finish(ask.ask_id, 1, "done", make_done("?"))
+
+        working = asyncio.create_task(asyncio.to_thread(work))
+        events = [event async for _, event in mailbox.events(ask.ask_id)]
+        await working
+        assert events == [Token(text=text)] * 3 + [make_done("?")]
 
     play(wire_settings, story)
 
@@ -247,6 +295,6 @@ def test_an_ask_that_is_expected_and_never_followed_is_forgotten(
         await asyncio.sleep(0.1)
         mailbox.expect("ask_00000020")
         bell = mailbox._doorbell
-        assert list(bell._expected) == list(bell._waiters) == ["ask_00000020"]
+        assert list(bell._expected) == list(bell._ears) == ["ask_00000020"]
 
     play(wire_settings, story)

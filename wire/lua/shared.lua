@@ -41,12 +41,27 @@ local function prolong(name, ms)
   return true
 end
 
--- An event of which the next one's bell tells.
-local function note_event(id, event) redis.call('XADD', ns .. 'events:' .. id, '*', 'e', event) end
+-- Events whose bell has not rung: the ask, the id of the event before them, then ids and texts.
+local untold = {}
+local MOST_TOLD = 4096
 
+-- Add an event of which the next one's bell tells.
+local function note_event(id, event)
+  local events = ns .. 'events:' .. id
+  if #untold == 0 then
+    local last = redis.call('XREVRANGE', events, '+', '-', 'COUNT', 1)
+    untold = {id, last[1] and last[1][1] or '0-0'}
+  end
+  untold[#untold + 1] = redis.call('XADD', events, '*', 'e', event)
+  untold[#untold + 1] = event
+end
+
+-- Add an event and ring: the bell itself tells short ones, so that nobody has to look.
 local function add_event(id, event)
   note_event(id, event)
-  redis.call('PUBLISH', ns .. 'doorbell', id)
+  local told = table.concat(untold, '\n')
+  untold = {}
+  redis.call('PUBLISH', ns .. 'doorbell', #told > MOST_TOLD and id or told)
 end
 
 -- Whether this attempt still owns the ask: the fence that a zombie does not pass.
