@@ -148,7 +148,7 @@ def respond(ending: Done | Failed, ask_id: str, entry: Entry, came_at: float) ->
     answer = answer_of(ending, ask_id)
     stay_ms = (time.perf_counter() - came_at) * 1000
     headers = {**headers_of(entry), "Server-Timing": server_timing(answer.timings, stay_ms)}
-    return JSONResponse(answer.model_dump(mode="json"), headers=headers)
+    return Response(answer.model_dump_json(), headers=headers, media_type="application/json")
 
 
 async def fold(following: Events) -> tuple[Done | Failed, str]:

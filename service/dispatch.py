@@ -129,8 +129,8 @@ async def _let_in(desk: Desk, wanted: Wanted, room: Room, flight: str | None) ->
     desk.mailbox.expect(ask_id)
     is_in = False
     try:
-        noting = desk.shelf.note(wanted.tenant, wanted.pictures)
-        _, outcome = await asyncio.gather(noting, _submitted(desk, wanted, room, flight))
+        desk.shelf.note(wanted.tenant, wanted.pictures)
+        outcome = await _submitted(desk, wanted, room, flight)
         sent = {picture.digest for picture in wanted.pictures}
         if isinstance(outcome, Missing) and sent.issuperset(outcome.digests):
             await desk.shelf.fill(wanted.pictures, outcome.digests)

@@ -38,27 +38,37 @@ class Shelf:
 
     async def put(self, tenant: str, pictures: Sequence[Picture]) -> None:
         """Store pictures; those that are there already are only kept for longer."""
-        fresh = {picture.digest: picture for picture in pictures}
-        missing, _ = await asyncio.gather(
-            self._mailbox.missing(fresh), self.note(tenant, list(fresh.values()))
-        )
+        noting = self.note(tenant, pictures)
+        missing = await self._mailbox.missing({picture.digest for picture in pictures})
         await self.fill(pictures, missing)
+        with in_wire_errors():
+            for reply in await noting:
+                if isinstance(reply, BaseException):
+                    raise reply
 
     async def fill(self, pictures: Sequence[Picture], missing: Collection[str]) -> None:
         """Store the bytes of those that are missing."""
         fresh = {picture.digest: picture.data for picture in pictures}
         await self._mailbox.put_pictures({digest: fresh[digest] for digest in missing})
 
-    async def note(self, tenant: str, pictures: Sequence[Picture]) -> None:
-        """Let this tenant name pictures that it sent; worth nothing while their bytes are away."""
-        noted = [
-            self._store.together.do(
-                "SET", self._name(tenant, digest), text, "EX", self._ttl_seconds
-            )
-            for digest, text in {p.digest: note_of(p).model_dump_json() for p in pictures}.items()
-        ]
-        with in_wire_errors():
-            await asyncio.gather(*noted)
+    def note(
+        self, tenant: str, pictures: Sequence[Picture]
+    ) -> asyncio.Future[list[bool | BaseException]]:
+        """Let this tenant name pictures that it sent; worth nothing while their bytes are away.
+
+        Goes out with what is asked of Redis next. What failed is in the reply: whoever does not
+        wait for it has an asker that must send a picture again to name it.
+        """
+        notes = {picture.digest: note_of(picture).model_dump_json() for picture in pictures}
+        return asyncio.gather(
+            *(
+                self._store.together.begin(
+                    "SET", self._name(tenant, digest), text, "EX", self._ttl_seconds
+                )
+                for digest, text in notes.items()
+            ),
+            return_exceptions=True,
+        )
 
     async def find(self, tenant: str, digests: Collection[str]) -> dict[str, Note]:
         """The notes of those pictures that this tenant may name, kept for longer from now."""

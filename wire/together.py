@@ -32,11 +32,15 @@ class Together:
 
         Whoever stops waiting does not disturb the others; the command may have been run.
         """
+        return await self.begin(*command)
+
+    def begin(self, *command: Any) -> "asyncio.Future[Any]":  # noqa: ANN401  as Redis has them
+        """As `do`, without a task of its own: the reply is to be awaited."""
         reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting.append((command, reply))
         if self._sending is None:
             self._sending = asyncio.create_task(self._send(), name="redis batches")
-        return await reply
+        return reply
 
     async def close(self) -> None:
         """Give up what is under way."""

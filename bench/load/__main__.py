@@ -1,7 +1,8 @@
 """`python -m bench.load`: what the service adds round an engine of 0 ms, beside two floors.
 
-The kinds take turns, so that noise hits all alike. Traffic goes to 127.0.0.1 only and is bounded
-in count and time. Writes build/load.json and prints a table.
+The kinds take turns, so that noise hits all alike. One worker answers them; a crowd has three, so
+that it waits for the gateway alone. Traffic goes to 127.0.0.1 only and is bounded in count and
+time. Writes build/load.json and prints a table.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from bench.load.probes import Client, ask_body, crowd
 from bench.load.stack import Stack, running
 
 CLIENTS = 32
+WORKERS = 3
 
 
 def percentile(values: list[float], share: float) -> float:
@@ -66,6 +68,7 @@ def measure(stack: Stack, rounds: int, seconds: float) -> dict[str, dict[str, fl
         }
         for name, values in took.items()
     }
+    stack.add_workers(WORKERS - 1)
     for name, cache in ((f"crowd of {CLIENTS}", "off"), ("the same, cached", "use")):
         before = stack.processor_seconds("service")
         count, each = crowd(stack.gateway, CLIENTS, seconds, cache)

@@ -4,12 +4,13 @@ The floors are a bare FastAPI echo and a bare Celery no-op on the same Redis, so
 machine can be told from a slow service. Everything listens on loopback and is stopped at the end.
 """
 
+import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from pathlib import Path
@@ -17,6 +18,7 @@ from pathlib import Path
 from launch.redis import EmbeddedRedis, free_port, prepare
 
 ROOT = Path(__file__).parents[2]
+WORKER = "tests.worker.fake_main"
 START_SECONDS = 60.0
 
 
@@ -28,6 +30,24 @@ class Stack:
     echo: int
     redis: EmbeddedRedis
     pids: dict[str, int] = field(default_factory=dict)  # by module
+    start: Callable[[str], None] = field(default=lambda _: None)
+
+    def add_workers(self, count: int) -> None:
+        """More worker processes beside the first, so that a crowd waits for the gateway alone."""
+        wanted = self.workers() + count
+        for _ in range(count):
+            self.start(WORKER)
+        until = time.monotonic() + START_SECONDS
+        while self.workers() < wanted:
+            if time.monotonic() > until:
+                raise TimeoutError(f"no {wanted} workers after {START_SECONDS:.0f} s")
+            time.sleep(0.2)
+
+    def workers(self) -> int:
+        """Workers that the gateway sees."""
+        with closing(HTTPConnection("127.0.0.1", self.gateway, timeout=2)) as connection:
+            connection.request("GET", "/readyz")
+            return int(json.loads(connection.getresponse().read())["workers"])
 
     def processor_seconds(self, module: str) -> float:
         """Processor time that a process has used so far; 0 where the system does not tell."""
@@ -62,27 +82,27 @@ def _start(arguments: list[str], environment: dict[str, str], log: Path) -> subp
 def running(folder: Path, concurrency: int) -> Iterator[Stack]:
     """All processes up and ready; `concurrency` asks at once in the worker."""
     redis = prepare(folder / "redis")
-    stack = Stack(free_port(), free_port(), redis)
+    gateway, echo = free_port(), free_port()
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("MYOPIA_")},
         "MYOPIA_REDIS_URL": redis.url,
-        "MYOPIA_PORT": str(stack.gateway),
+        "MYOPIA_PORT": str(gateway),
         "MYOPIA_CONCURRENCY": str(concurrency),
         "MYOPIA_TOKEN_INTERVAL_MS": "0",
         "FAKE_STEP_MS": "0",
-        "BENCH_PORT": str(stack.echo),
+        "BENCH_PORT": str(echo),
     }
     python = sys.executable
     processes = [_start(redis.command(), environment, folder / "redis-out.log")]
+
+    def start(module: str) -> None:
+        processes.append(_start([python, "-m", module], environment, folder / f"{module}.log"))
+        stack.pids.setdefault(module, processes[-1].pid)
+
+    stack = Stack(gateway, echo, redis, {}, start)
     try:
-        for module in (
-            "tests.worker.fake_main",
-            "service",
-            "bench.load.echo",
-            "bench.load.celery_floor",
-        ):
-            processes.append(_start([python, "-m", module], environment, folder / f"{module}.log"))
-            stack.pids[module] = processes[-1].pid
+        for module in (WORKER, "service", "bench.load.echo", "bench.load.celery_floor"):
+            start(module)
         until = time.monotonic() + START_SECONDS
         while not (answers(stack.gateway, "/readyz") and answers(stack.echo, "/")):
             if time.monotonic() > until:

@@ -16,9 +16,7 @@ from tests.service.gateway import listening
 from tests.service.responder import Responder, Step, done, responding
 from tests.service.test_ask import body
 from tests.service.waiting import eventually
-from wire.ledger import Ledger
 from wire.messages import Ask, Failed, Token
-from wire.store import Store
 
 
 def slow(ask: Ask) -> Iterator[Step]:
@@ -206,8 +204,8 @@ def test_store_that_restarts_does_not_break_who_waits(own_redis: RedisServer) ->
             )
         )
         asking.start()
-        ledger = Ledger(Store(settings))
-        assert eventually(lambda: ledger.counters().accepted == 1)
+        waits = "myopia_gateway_asks_inflight 1.0"  # the gateway has heard that it was let in
+        assert eventually(lambda: waits in httpx.get(f"{url}/metrics").text)
         own_redis.restart(0.5)
         with responding(settings):
             asking.join()
