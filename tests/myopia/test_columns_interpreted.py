@@ -1,12 +1,6 @@
 """The fused kernels in Triton's interpreter on a CPU, where Triton is installed."""
 
-import os
-import subprocess
-import sys
-from importlib.util import find_spec
-from pathlib import Path
-
-import pytest
+from tests.myopia.interpreted import needs_triton, says
 
 PROGRAM = """
 import torch
@@ -39,15 +33,6 @@ print("equal")
 """
 
 
-@pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed (CPU wheels)")
+@needs_triton
 def test_the_kernels_equal_the_exact_sum_in_the_interpreter() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
-        env={**os.environ, "TRITON_INTERPRET": "1"},
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        timeout=110,
-        check=False,
-    )
-    assert done.stdout.strip() == "equal", done.stderr[-2000:]
+    assert says(PROGRAM) == "equal"

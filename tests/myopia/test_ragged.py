@@ -1,16 +1,11 @@
 """Attention over ragged rows: every row as if it were alone, whatever the kernel."""
 
-import os
-import subprocess
-import sys
-from importlib.util import find_spec
-from pathlib import Path
-
 import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 from myopia.ragged import Blocks, Reach, attend, attend_by_gather
+from tests.myopia.interpreted import needs_triton, says
 
 CELLS = 3000
 needs_gpu = pytest.mark.skipif(
@@ -90,18 +85,9 @@ print("equal")
 
 
 # Its matrix product takes bfloat16 for integers (Triton 3.9), so that is left to a GPU.
-@pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed (CPU wheels)")
+@needs_triton
 def test_the_kernel_equals_the_gathered_in_the_interpreter() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
-        env={**os.environ, "TRITON_INTERPRET": "1"},
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        timeout=110,
-        check=False,
-    )
-    assert done.stdout.strip() == "equal", done.stderr[-2000:]
+    assert says(PROGRAM) == "equal"
 
 
 @needs_gpu
