@@ -86,8 +86,11 @@ def test_what_a_worker_fails_with_becomes_its_status(
     assert reply.json()["ask_id"].startswith("ask_")
 
 
-def test_full_queue_says_when_to_come_again(http: httpx.Client, redis_server: RedisServer) -> None:
-    with listening(settings_for(redis_server, max_queued_asks=1)) as url:
+@pytest.mark.parametrize("most", ["max_queued_asks", "max_inflight_asks"])
+def test_one_ask_too_many_is_told_when_to_come_again(
+    http: httpx.Client, redis_server: RedisServer, most: str
+) -> None:
+    with listening(settings_for(redis_server, **{most: 1})) as url:
         waiting = threading.Thread(
             target=httpx.post, args=(f"{url}/v1/ask",), kwargs={"json": body(timeout_seconds=2)}
         )
@@ -97,18 +100,6 @@ def test_full_queue_says_when_to_come_again(http: httpx.Client, redis_server: Re
         waiting.join()
     assert (reply.status_code, reply.json()["code"]) == (429, "overloaded")
     assert int(reply.headers["retry-after"]) >= 1
-
-
-def test_gateway_waits_for_so_many_at_once(redis_server: RedisServer, http: httpx.Client) -> None:
-    with listening(settings_for(redis_server, max_inflight_asks=1)) as url:
-        waiting = threading.Thread(
-            target=httpx.post, args=(f"{url}/v1/ask",), kwargs={"json": body(timeout_seconds=2)}
-        )
-        waiting.start()
-        time.sleep(0.5)
-        reply = httpx.post(f"{url}/v1/ask", json=body(question="Other?"))
-        waiting.join()
-    assert (reply.status_code, reply.json()["code"]) == (429, "overloaded")
 
 
 def test_probes_tell_alive_from_ready(

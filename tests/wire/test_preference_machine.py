@@ -15,10 +15,11 @@ from hypothesis.stateful import invariant, rule, run_state_machine_as_test
 from tests.redis_server import RedisServer
 from tests.wire.asks import make_ask
 from tests.wire.test_ledger_machine import QUICK, LedgerHistory
+from tests.wire.test_preference import beat
 from wire.messages import ImagePart, TextPart, Turn
 from wire.records import Later
 from wire.settings import WireSettings
-from wire.workers import Card, Heartbeat
+from wire.workers import Heartbeat
 
 WORKERS = ("w1", "w2", "w3")
 ALBUMS = [hashlib.sha256(str(number).encode()).hexdigest() for number in range(6)]
@@ -41,16 +42,7 @@ class PreferringHistory(LedgerHistory):
 
     @rule(worker=st.sampled_from(WORKERS), capacity=st.integers(1, 2), draining=st.booleans())
     def beat(self, worker: str, capacity: int, draining: bool) -> None:
-        Heartbeat(self.store).beat(
-            Card(
-                worker_id=worker,
-                model="m",
-                revision="r",
-                capacity=capacity,
-                running=0,
-                draining=draining,
-            )
-        )
+        beat(self.store, worker, capacity=capacity, draining=draining)
 
     @rule(worker=st.sampled_from(WORKERS), how=st.sampled_from(["leaves", "dies"]))
     def go(self, worker: str, how: str) -> None:

@@ -6,26 +6,13 @@ from pathlib import Path
 import pytest
 
 from tests.redis_server import redis_server, wire_settings
+from tests.wire.conftest import ledger, store
 from tests.worker.processes import WorkerProcess
-from wire.ledger import Ledger
 from wire.queue import Queue
 from wire.settings import WireSettings
-from wire.store import Store
 
-__all__ = ["redis_server", "wire_settings"]
+__all__ = ["ledger", "redis_server", "store", "wire_settings"]
 StartWorker = Callable[..., WorkerProcess]
-
-
-@pytest.fixture
-def store(wire_settings: WireSettings) -> Iterator[Store]:
-    store = Store(wire_settings)
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def ledger(store: Store) -> Ledger:
-    return Ledger(store)
 
 
 @pytest.fixture
