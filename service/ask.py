@@ -15,7 +15,7 @@ from fastapi.responses import JSONResponse
 
 from service import dispatch, events, explanation, idempotency
 from service.asks import state_of
-from service.caller import TheCaller, TheDesk, may, paced
+from service.caller import TheCaller, TheDesk, may
 from service.desk import Desk
 from service.dispatch import Entry, Events, Wanted
 from service.openapi import ASK_DOCUMENT
@@ -30,10 +30,10 @@ from wire.mailbox import FROM_START
 from wire.messages import Done, Failed, Timings
 from wire.records import OPEN
 
-router = APIRouter(tags=["asks"], dependencies=[Depends(may("ask"))])
+router = APIRouter(tags=["asks"], dependencies=[Depends(may("ask", paced=True))])
 
 
-@router.post("/v1/ask", operation_id="ask", dependencies=[Depends(paced)], **ASK_DOCUMENT)
+@router.post("/v1/ask", operation_id="ask", **ASK_DOCUMENT)
 async def ask(request: Request, desk: TheDesk, key: TheCaller) -> Response:
     """Ask one question about one or more pictures."""
     came_at = time.perf_counter()

@@ -30,23 +30,6 @@ async def desk_of(request: Request) -> Desk:
 TheDesk = Annotated[Desk, Depends(desk_of)]
 
 
-async def caller(request: Request, bearer: Bearer, header: Header) -> Key:
-    """Whose request this is, noted for `TheCaller`; Problem `unauthorized` when nobody's."""
-    keys = (await desk_of(request)).keys
-    key: Key | None = ANYBODY
-    if keys is not None:
-        given = bearer.credentials if bearer is not None else header
-        key = keys.find(given) if given else None
-    if key is None:
-        raise Problem(
-            "unauthorized",
-            "Send a known key as `Authorization: Bearer <key>` or `X-API-Key: <key>`.",
-            headers={"WWW-Authenticate": "Bearer"},
-        )
-    request.state.key = key
-    return key
-
-
 async def known_caller(request: Request) -> Key:
     """Whom `may` let in: a route that it does not guard has no caller, and fails."""
     key: Key = request.state.key
@@ -56,26 +39,43 @@ async def known_caller(request: Request) -> Key:
 TheCaller = Annotated[Key, Depends(known_caller)]
 
 
-def may(scope: Scope) -> Callable[[Key], Awaitable[Key]]:
-    """A dependency that lets only keys with this scope pass."""
+def may(scope: Scope, *, paced: bool = False) -> Callable[..., Awaitable[Key]]:
+    """A dependency that lets only keys with this scope pass, and says whose request it is.
 
-    async def allowed(key: Annotated[Key, Depends(caller)]) -> Key:
+    `paced`: it also takes one ask out of the key's pace. Raises Problem `unauthorized`,
+    `forbidden`, `rate_limited`. One dependency and not three: each costs every request its time.
+    """
+
+    async def allowed(request: Request, bearer: Bearer, header: Header) -> Key:
+        desk = await desk_of(request)
+        key = _key(desk, bearer, header)
         if scope not in key.scopes:
             raise Problem("forbidden", f"Use a key with the scope `{scope}`; this one lacks it.")
+        if paced:
+            await _take_a_turn(desk, key)
+        request.state.key = key
         return key
 
     return allowed
 
 
-async def paced(request: Request) -> None:
-    """Take one ask out of the key's pace; Problem `rate_limited` when it is used up.
+def _key(desk: Desk, bearer: HTTPAuthorizationCredentials | None, header: str | None) -> Key:
+    if desk.keys is None:
+        return ANYBODY
+    given = bearer.credentials if bearer is not None else header
+    key = desk.keys.find(given) if given else None
+    if key is None:
+        raise Problem(
+            "unauthorized",
+            "Send a known key as `Authorization: Bearer <key>` or `X-API-Key: <key>`.",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+    return key
 
-    Stands after `may`, which knows the key.
-    """
-    key = await known_caller(request)
+
+async def _take_a_turn(desk: Desk, key: Key) -> None:
     if key.asks_per_minute is None:
         return
-    desk = await desk_of(request)
     wait = await desk.pace.wait_seconds(key.name, key.asks_per_minute, key.burst)
     if wait > 0:
         raise Problem(

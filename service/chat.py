@@ -12,7 +12,7 @@ from fastapi.sse import EventSourceResponse
 
 from service import dispatch, intake
 from service.ask import whole_ending
-from service.caller import TheCaller, TheDesk, may, paced
+from service.caller import TheCaller, TheDesk, may
 from service.chat_schema import ChatBody, ImageContent, ImageUrl, OtherMessage, UserMessage
 from service.chat_shape import Chunks, completion
 from service.desk import Desk
@@ -44,7 +44,7 @@ router = APIRouter(tags=["openai"])
 @router.post(
     "/v1/chat/completions",
     operation_id="create_chat_completion",
-    dependencies=[Depends(may("ask")), Depends(paced)],
+    dependencies=[Depends(may("ask", paced=True))],
     **CHAT_DOCUMENT,
 )
 async def create_chat_completion(request: Request, desk: TheDesk, key: TheCaller) -> Response:
