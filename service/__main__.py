@@ -3,6 +3,7 @@
 0  stopped    2  a setting is wrong    3  Redis, or the bucket for pictures, does not answer
 """
 
+import gc
 import sys
 import time
 import warnings
@@ -102,8 +103,12 @@ def main() -> int:
     warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
     if settings.api_keys_file is None and not settings.listens_locally:
         log.warning("listening to other machines without keys", host=settings.host)
+    app = create_app(settings)
+    # What is there now stays: else the collector walks all of it, for tens of ms, now and then.
+    gc.collect()
+    gc.freeze()
     uvicorn.run(
-        create_app(settings),
+        app,
         host=settings.host,
         port=settings.port,
         log_config=None,

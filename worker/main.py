@@ -6,6 +6,7 @@
 What asks are, and how they are answered, is not known here.
 """
 
+import gc
 import os
 import sys
 import threading
@@ -233,7 +234,11 @@ def main(arguments: Sequence[str] | None = None, opener: OpenEngine = open_engin
         store = connect(wire)
         reach_pictures(wire)
         opened = load(settings, opener)
-        return Worker(settings, wire, store, opened).run()
+        worker = Worker(settings, wire, store, opened)
+        # What is there now stays: else the collector walks all of it, for tens of ms, now and then.
+        gc.collect()
+        gc.freeze()
+        return worker.run()
     except ValidationError as error:
         for one in error.errors(include_input=False, include_url=False):
             name = "_".join(str(step) for step in one["loc"]).upper()

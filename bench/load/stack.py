@@ -29,30 +29,40 @@ class Stack:
     gateway: int
     echo: int
     redis: EmbeddedRedis
-    pids: dict[str, int] = field(default_factory=dict)  # by module
-    start: Callable[[str], None] = field(default=lambda _: None)
+    start: Callable[[str], None]
+    processes: dict[str, list[subprocess.Popen[bytes]]] = field(default_factory=dict)  # by module
 
-    def add_workers(self, count: int) -> None:
-        """More worker processes beside the first, so that a crowd waits for the gateway alone."""
+    def add_workers(self, count: int, module: str = WORKER) -> None:
+        """More worker processes, so that a crowd waits for the gateway alone."""
         wanted = self.workers() + count
         for _ in range(count):
-            self.start(WORKER)
+            self.start(module)
+        self._await_workers(wanted)
+
+    def stop_workers(self) -> None:
+        """End all workers."""
+        for process in self.processes.pop(WORKER):
+            stop(process)
+        self._await_workers(0)
+
+    def _await_workers(self, wanted: int) -> None:
         until = time.monotonic() + START_SECONDS
-        while self.workers() < wanted:
+        while self.workers() != wanted:
             if time.monotonic() > until:
-                raise TimeoutError(f"no {wanted} workers after {START_SECONDS:.0f} s")
+                raise TimeoutError(f"not {wanted} workers after {START_SECONDS:.0f} s")
             time.sleep(0.2)
 
     def workers(self) -> int:
         """Workers that the gateway sees."""
         with closing(HTTPConnection("127.0.0.1", self.gateway, timeout=2)) as connection:
             connection.request("GET", "/readyz")
-            return int(json.loads(connection.getresponse().read())["workers"])
+            said = json.loads(connection.getresponse().read())
+        return int(said.get("workers", 0))  # a problem says that there is none
 
     def processor_seconds(self, module: str) -> float:
         """Processor time that a process has used so far; 0 where the system does not tell."""
         try:
-            stat = Path(f"/proc/{self.pids[module]}/stat").read_text()
+            stat = Path(f"/proc/{self.processes[module][0].pid}/stat").read_text()
         except OSError:
             return 0.0
         user, system = stat.rpartition(")")[2].split()[11:13]
@@ -78,6 +88,16 @@ def _start(arguments: list[str], environment: dict[str, str], log: Path) -> subp
         )
 
 
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End a process, by force if it takes too long."""
+    process.terminate()
+    try:
+        process.wait(15)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 @contextmanager
 def running(folder: Path, concurrency: int) -> Iterator[Stack]:
     """All processes up and ready; `concurrency` asks at once in the worker."""
@@ -93,13 +113,13 @@ def running(folder: Path, concurrency: int) -> Iterator[Stack]:
         "BENCH_PORT": str(echo),
     }
     python = sys.executable
-    processes = [_start(redis.command(), environment, folder / "redis-out.log")]
+    processes = {"redis": [_start(redis.command(), environment, folder / "redis-out.log")]}
 
     def start(module: str) -> None:
-        processes.append(_start([python, "-m", module], environment, folder / f"{module}.log"))
-        stack.pids.setdefault(module, processes[-1].pid)
+        begun = _start([python, "-m", module], environment, folder / f"{module}.log")
+        processes.setdefault(module, []).append(begun)
 
-    stack = Stack(gateway, echo, redis, {}, start)
+    stack = Stack(gateway, echo, redis, start, processes)
     try:
         for module in (WORKER, "service", "bench.load.echo", "bench.load.celery_floor"):
             start(module)
@@ -110,11 +130,6 @@ def running(folder: Path, concurrency: int) -> Iterator[Stack]:
             time.sleep(0.2)
         yield stack
     finally:
-        for process in reversed(processes):
-            process.terminate()
-        for process in reversed(processes):
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        for module in reversed(processes):
+            for process in processes[module]:
+                stop(process)

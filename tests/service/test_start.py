@@ -85,3 +85,18 @@ def test_a_redis_that_is_not_there_is_named_and_its_password_is_not() -> None:
     assert "hush" not in words
     assert PATIENCE_SECONDS < took < PATIENCE_SECONDS + 20  # the rest is for starting
     assert STORE_WAIT_SECONDS <= 10
+
+
+def test_what_lives_as_long_as_the_process_is_not_collected_again(
+    redis_server: RedisServer,
+) -> None:
+    """To collect all that was imported takes tens of milliseconds, in which nothing moves."""
+    script = """
+import gc, sys
+from service import __main__ as service
+service.uvicorn.run = lambda *_, **__: print(gc.get_freeze_count(), file=sys.stderr)
+sys.exit(service.main())
+"""
+    code, words, _ = start("-c", script, MYOPIA_REDIS_URL=redis_server.url)
+    assert code == 0
+    assert int(words.split()[-1]) > 50_000

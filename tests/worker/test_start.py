@@ -45,6 +45,30 @@ def run(environment: dict[str, str], module: str = "worker") -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
+def test_what_lives_as_long_as_the_process_is_not_collected_again(
+    wire_settings: WireSettings,
+) -> None:
+    """To collect all that was imported takes tens of milliseconds, in which no ask moves."""
+    script = """
+import gc, sys
+from tests.worker.fake_main import open_fake
+from worker import main as worker
+worker.Worker.run = lambda self: print(gc.get_freeze_count(), file=sys.stderr) or 0
+sys.exit(worker.main([], opener=open_fake))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin", "MYOPIA_REDIS_URL": wire_settings.durable_url},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stderr.split()[-1]) > 50_000
+
+
 def test_a_wrong_setting_is_named() -> None:
     code, words = run({"MYOPIA_CONCURRENCY": "0", "MYOPIA_REDIS_URL": "redis://127.0.0.1:1/0"})
     assert code == WRONG_SETTING
