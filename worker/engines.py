@@ -41,6 +41,8 @@ def model_folder(name: str) -> str:
 
 def open_engine(settings: WorkerSettings) -> Opened:
     """Load the model and build the engine round it; raises Unsupported by name."""
+    folder = Path(model_folder(settings.model))
+    check_there(settings, folder)
     from myopia.engine import Engine, EngineConfig  # noqa: PLC0415  loads torch: only on demand
     from myopia.loading import load  # noqa: PLC0415
 
@@ -61,11 +63,28 @@ def open_engine(settings: WorkerSettings) -> Opened:
     )
     engine = Engine(checkpoint, sizes)
     facts = {**checkpoint.facts(), "name": name}
-    folder = Path(model_folder(settings.model))
     table = calibration_of(settings, folder, checkpoint.revision)
     # Answers to `auto` hang on the table, so a new one makes stored answers unknown.
     revision = checkpoint.revision if table is None else f"{checkpoint.revision}.{table.digest}"
     return Opened(engine, name, revision, facts, table)
+
+
+def check_there(settings: WorkerSettings, folder: Path) -> None:
+    """Raise Unsupported for files that are named and missing, before torch takes its seconds."""
+    named = settings.model if settings.model != "pocket" else str(folder)
+    if (folder.is_absolute() or named.startswith(".")) and not folder.is_dir():
+        raise Unsupported(f"{named}: no such folder", field="model")
+    named_calibration(settings)
+
+
+def named_calibration(settings: WorkerSettings) -> Path | None:
+    """The calibration that the settings name; Unsupported where it is not there."""
+    if not settings.calibration:
+        return None
+    path = Path(settings.calibration)
+    if not path.is_file():
+        raise Unsupported(f"MYOPIA_CALIBRATION={path}: no such file", field="calibration")
+    return path
 
 
 def calibration_of(settings: WorkerSettings, folder: Path, revision: str) -> Calibration | None:
@@ -73,9 +92,5 @@ def calibration_of(settings: WorkerSettings, folder: Path, revision: str) -> Cal
 
     Raises Unsupported where it is not for these weights, or is missing though it was named.
     """
-    path = Path(settings.calibration) if settings.calibration else folder / FILE
-    if not path.is_file():
-        if settings.calibration:
-            raise Unsupported(f"MYOPIA_CALIBRATION={path}: no such file", field="calibration")
-        return None
-    return read_calibration(path, [revision])
+    path = named_calibration(settings) or folder / FILE
+    return read_calibration(path, [revision]) if path.is_file() else None

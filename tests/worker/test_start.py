@@ -86,6 +86,31 @@ def test_a_model_that_is_not_there_is_named(wire_settings: WireSettings, tmp_pat
     assert f"MYOPIA_MODEL={missing}" in words
 
 
+@pytest.mark.parametrize("name", ["MYOPIA_MODEL", "MYOPIA_CALIBRATION"])
+def test_what_is_not_there_is_refused_before_torch_is_loaded(name: str) -> None:
+    script = """
+import sys
+from myopia.errors import Unsupported
+from worker.engines import open_engine
+from worker.settings import WorkerSettings
+try:
+    open_engine(WorkerSettings())
+except Unsupported as refused:
+    sys.exit(f"{refused} {'torch' in sys.modules}")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin", name: "/nowhere/at/all"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "/nowhere/at/all" in done.stderr
+    assert done.stderr.split()[-1] == "False"
+
+
 def test_a_missing_password_is_refused_at_once(wire_settings: WireSettings) -> None:
     without = wire_settings.durable_url.replace(":test-password@", "")
     code, words = run({"MYOPIA_REDIS_URL": without}, "tests.worker.fake_main")
