@@ -40,7 +40,7 @@ def model() -> Any:
 
 
 def test_a_checkpoint_equals_itself(model: Any) -> None:
-    found = compare(model, model, 3, albums=20, stories=4)
+    found = compare(model, model, 3, albums=10, stories=4)
     assert len(found["tasks"]) >= 12
     assert found["answers"] == []
     for row in found["tasks"].values():

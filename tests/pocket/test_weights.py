@@ -107,7 +107,6 @@ def test_exam_equals_stock_generate(model: Any) -> None:
 
 def test_short_card(model: Any) -> None:
     card = FOLDER / "card.json"
-    torch.set_num_threads(2)
     assert short_disagreements(json.loads(card.read_text()), model) == []
 
 
