@@ -15,14 +15,21 @@ from celery import Celery
 ASK, MESSAGE, TAG, BODY = "postcard-ask", "postcard-message", "postcard-tag", "postcard-body"
 
 
+class UnknownForm(ValueError):
+    """The message is not of the form that can be filled in."""
+
+
 class Postcard:
     """Writes messages of one task that a Redis broker's consumers read from its list.
 
-    `app`: a Celery app of the sender's settings, used up by this.
+    `app`: a Celery app of the sender's settings, used up by this. Raises `UnknownForm` where
+    Celery writes something that this does not understand.
     """
 
     def __init__(self, app: Celery, task: str) -> None:
         written = _as_written(app, task)
+        if written.get("properties", {}).get("body_encoding") != "base64":
+            raise UnknownForm(sorted(written))
         self.list_name: str = app.conf.task_default_queue
         self._body = base64.b64decode(written["body"]).decode()
         written["properties"]["delivery_tag"] = TAG

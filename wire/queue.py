@@ -8,16 +8,18 @@ import asyncio
 from typing import Any, Literal
 
 import kombu.entity
+import structlog
 from celery import Celery
 from kombu.exceptions import KombuError, OperationalError
 
 from wire import broker
 from wire.errors import StoreUnavailable
-from wire.postcard import Postcard
+from wire.postcard import Postcard, UnknownForm
 from wire.settings import REDIS_SCHEMES, WireSettings
 
 TASK = "myopia.look"
 Role = Literal["gateway", "worker"]
+log = structlog.get_logger(__name__)
 
 
 def celery_app(
@@ -141,10 +143,17 @@ class Queue:
         self._settings = settings
 
     def postcard(self) -> Postcard | None:
-        """Writes the messages that the ledger posts itself; None with a broker elsewhere."""
+        """Writes the messages that the ledger posts itself; None with a broker elsewhere.
+
+        None too where Celery has a new form of message: then each is sent through Celery.
+        """
         if self._settings.broker != self._settings.durable_url:
             return None
-        return Postcard(celery_app(self._settings, "gateway"), TASK)
+        try:
+            return Postcard(celery_app(self._settings, "gateway"), TASK)
+        except UnknownForm as form:
+            log.warning("messages are sent one by one: their form is new", form=str(form))
+            return None
 
     def send(self, ask_id: str) -> None:
         """Tell some worker to look; `StoreUnavailable` within a second without a broker.

@@ -5,6 +5,7 @@ import json
 import re
 from typing import Any
 
+import pytest
 from pydantic import SecretStr
 
 from tests.wire.asks import make_ask
@@ -81,3 +82,11 @@ def test_it_is_posted_with_the_ask_once_and_with_no_other_outcome(
 def test_a_broker_elsewhere_has_none(wire_settings: WireSettings) -> None:
     elsewhere = wire_settings.model_copy(update={"broker_url": SecretStr("redis://127.0.0.1:1/3")})
     assert Queue(elsewhere).postcard() is None
+
+
+def test_a_new_form_is_left_to_celery(
+    wire_settings: WireSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    form = {"body": {"args": ["?"]}, "properties": {"body_encoding": "cbor"}}
+    monkeypatch.setattr("wire.postcard._as_written", lambda *_: form)
+    assert Queue(wire_settings).postcard() is None
