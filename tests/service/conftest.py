@@ -10,7 +10,7 @@ import structlog
 from pydantic import SecretStr
 
 from service.settings import Settings
-from tests.redis_server import RedisServer, find_binary, redis_server
+from tests.redis_server import RedisServer, redis_server, running_server
 from tests.service.gateway import listening
 from tests.service.responder import Responder, responding
 
@@ -65,10 +65,5 @@ def responder(http: httpx.Client, settings: Settings) -> Iterator[Responder]:
 @pytest.fixture
 def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
     """A Redis of the test's own, to be stopped and killed."""
-    binary = find_binary()
-    if binary is None:
-        pytest.skip("no redis-server")
-    server = RedisServer(tmp_path, binary=binary)
-    server.start()
-    yield server
-    server.kill()
+    with running_server(tmp_path) as server:
+        yield server

@@ -17,7 +17,7 @@ pytest.importorskip("opentelemetry.sdk")
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from tests.redis_server import RedisServer, emptied, free_port, redis_server, wire_settings
+from tests.redis_server import emptied, free_port, redis_server, running_server, wire_settings
 from tests.service.test_ask import body
 from tests.worker.processes import ROOT, WorkerProcess, wait_for
 from wire.settings import WireSettings
@@ -128,15 +128,16 @@ def pair(wire: WireSettings, folder: Path, **tracing: str) -> Iterator[Pair]:
 
 
 @pytest.fixture(scope="module")
-def traced(
-    redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory, collector: Collector
-) -> Iterator[Pair]:
-    yield from pair(
-        emptied(redis_server),
-        tmp_path_factory.mktemp("traced"),
-        OTEL_EXPORTER_OTLP_ENDPOINT=collector.url,
-        OTEL_BSP_SCHEDULE_DELAY="100",
-    )
+def traced(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iterator[Pair]:
+    folder = tmp_path_factory.mktemp("traced")
+    # A Redis of its own: this worker lives on while others are tested, and would take their asks.
+    with running_server(folder) as server:
+        yield from pair(
+            emptied(server),
+            folder,
+            OTEL_EXPORTER_OTLP_ENDPOINT=collector.url,
+            OTEL_BSP_SCHEDULE_DELAY="100",
+        )
 
 
 @pytest.fixture
