@@ -2,9 +2,14 @@
 
 Source: the paper's abstract ("compresses the discarded tokens to a minimal size"); nearest
 representative by cosine of rotated keys and count-weighted means as in a third-party account.
-Our additions, measured on synthetic tensors: log(count) as a bias on a bin's logits (error of the
-attention output .386 against .946 without), and bins that hold tokens of one image only.
-A rotated mean never over-claims: q·mean(k) = mean(q·k), so n·exp(q·mean) <= sum of exp(q·k).
+Our additions: a bias on a bin's logits for the mass of its members, bins that hold tokens of one
+image only, and members that count by the attention they had.
+
+With weights w that sum to one, a bin's key is the sum of w·k, its value the sum of w·v, and its
+bias the entropy of w, the log of how many members count (log n where all count alike). Whatever
+the query, it never claims more mass than its members had, and it claims all of it where w is the
+query's own attention: log(sum of exp(x)) is the largest of sum(w·x) + entropy(w) over all w, and
+softmax(x) attains it (Gibbs' variational principle). The attention output is then exact, too.
 Nothing here knows budgets or policies.
 """
 
@@ -26,6 +31,7 @@ class Bins:
 
     keys: torch.Tensor  # (C, h, B, D)
     values: torch.Tensor  # (C, h, B, D)
+    bias: torch.Tensor  # (C, h, B) float32, log of how many members count
     counts: torch.Tensor  # (C, B) int64, members of each
     seats: torch.Tensor  # (C, B) int64, image-token index of each representative
 
@@ -35,13 +41,14 @@ class Discarded:
     """What is pruned: a row's keys and values `(C, h, S, D)`, text included, and C choices.
 
     `scores` and the mask `pruned` are `(C, N)` over the image tokens; every choice prunes equally
-    many.
+    many. `weights (C, h, N)`, from 0 up: how much a token counts within its bin; None: all alike.
     """
 
     keys: torch.Tensor
     values: torch.Tensor
     scores: torch.Tensor
     pruned: torch.Tensor
+    weights: torch.Tensor | None = None
 
 
 def recycle(cast_off: Discarded, layout: Layout, count: int, scope: str) -> Bins:
@@ -64,9 +71,11 @@ def recycle(cast_off: Discarded, layout: Layout, count: int, scope: str) -> Bins
     nearest.scatter_(1, at, torch.arange(count, device=at.device).expand(choices, -1))
     counts = torch.zeros_like(seats).scatter_add_(1, nearest, torch.ones_like(nearest))
     values = _rows(cast_off.values, images[members])
+    parts = _parts(cast_off.weights, members, nearest, counts)
     return Bins(
-        keys=_means(keys, nearest, counts).to(cast_off.keys.dtype),
-        values=_means(values, nearest, counts).to(cast_off.values.dtype),
+        keys=_means(keys, parts, nearest, count).to(cast_off.keys.dtype),
+        values=_means(values, parts, nearest, count).to(cast_off.values.dtype),
+        bias=_sums(-torch.special.xlogy(parts, parts), nearest, count).transpose(1, 2),
         counts=counts,
         seats=seats,
     )
@@ -110,11 +119,30 @@ def _likeness(members: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
     return (units @ seats.transpose(1, 2)) / heads
 
 
-def _means(members: torch.Tensor, nearest: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
-    """Mean of each bin's members `(C, P, h, D)`: `(C, h, B, D)`."""
-    choices, bins = counts.shape
+def _parts(
+    weights: torch.Tensor | None, members: torch.Tensor, nearest: torch.Tensor, counts: torch.Tensor
+) -> torch.Tensor:
+    """Each member's part `(C, P, h or 1)` of its bin, summing to one in every bin."""
+    if weights is None:
+        return counts.gather(1, nearest).float().reciprocal()[..., None]
+    own = weights.float().transpose(1, 2)
+    own = own.gather(1, members[..., None].expand(-1, -1, own.shape[2]))
+    own = own.clamp_min(torch.finfo(torch.float32).tiny)  # where nobody was seen, all count alike
+    sums = _sums(own, nearest, counts.shape[1])
+    return own / sums.gather(1, nearest[..., None].expand_as(own))
+
+
+def _means(
+    members: torch.Tensor, parts: torch.Tensor, nearest: torch.Tensor, bins: int
+) -> torch.Tensor:
+    """Mean of each bin's members `(C, P, h, D)` by their parts `(C, P, h or 1)`: `(C, h, B, D)`."""
+    return _sums(members * parts[..., None], nearest, bins).transpose(1, 2)
+
+
+def _sums(members: torch.Tensor, nearest: torch.Tensor, bins: int) -> torch.Tensor:
+    """Sum over each bin's members `(C, P, …)`: `(C, B, …)`."""
+    choices = len(members)
     first = torch.arange(choices, device=nearest.device)[:, None] * bins
     sums = members.new_zeros(choices * bins, *members.shape[2:])
     sums.index_add_(0, (first + nearest).flatten(), members.flatten(0, 1))
-    means = sums.view(choices, bins, *members.shape[2:]) / counts[..., None, None]
-    return means.transpose(1, 2)
+    return sums.view(choices, bins, *members.shape[2:])

@@ -21,7 +21,7 @@ class Settled:
 
     floor: int  # physical slots before the tail
     dropped: int  # logical length minus physical length
-    bias: torch.Tensor | None  # (B, H or 1, floor) float32: log-counts, -inf-like on junk
+    bias: torch.Tensor | None  # (B, H or 1, floor) float32: of bins, -inf-like on junk
     positions: list[torch.Tensor] = field(default_factory=list)  # per row, (H or 1, K)
     bins: list[int] = field(default_factory=list)  # per row
 
@@ -56,8 +56,9 @@ class MyopiaLayer(DynamicLayer):  # type: ignore[no-untyped-call]
         keys = rows[0].keys.new_zeros(len(rows), heads, held, width)  # junk must be finite
         values = rows[0].values.new_zeros(len(rows), heads, held, rows[0].values.shape[2])
         bias = None
-        if ragged or any(row.bias is not None for row in rows):
-            wise = any(row.positions.shape[0] > 1 for row in rows)
+        biases = [row.bias for row in rows if row.bias is not None]
+        if ragged or biases:
+            wise = any(not torch.equal(one, one[:1].expand_as(one)) for one in biases)
             bias = torch.zeros(len(rows), keys.shape[1] if wise else 1, held, device=keys.device)
         for index, row in enumerate(rows):
             first = held - row.keys.shape[1]

@@ -27,7 +27,7 @@ class Pruning:
     subsidy: str = "asked"
     head_mode: Literal["aggregate", "wise"] = "aggregate"
     bin_tokens: int = 20
-    bin_mode: Literal["mass", "paper", "off"] = "mass"
+    bin_mode: Literal["matched", "mass", "paper", "off"] = "matched"
     bin_scope: Literal["image", "global"] = "image"
     min_per_image: int = 4
     newline_policy: Literal["score", "keep", "drop"] = "score"

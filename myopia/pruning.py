@@ -5,6 +5,7 @@ slot: a row's keys and values come in, the survivors go out.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import torch
 
@@ -63,6 +64,9 @@ def prune_row(
         scores = torch.cat([one for _, one in seen[group]]).to(layers[0][0].device)
         keys = [key for key, _ in layers[group]]
         choices = _choose(scores, keys, layout, pruning, quota=quotas[group.start], shares=shares)
+        if choices.bins and pruning.bin_mode == "matched":
+            weights = [_weights(evidence, layout) for evidence, _ in seen[group]]
+            choices = replace(choices, weights=_by_choice(weights, scores))
         kept, bins = store(layers[group], choices, layout, pruning)
         survivors += kept
         if observer.trace is not None:
@@ -127,6 +131,25 @@ def by_quota(pruning: Pruning) -> bool:
 def _look(evidence: Evidence) -> torch.Tensor | None:
     """What tells which images are asked about: the reply's row, else the question's, if seen."""
     return evidence.text if evidence.window is None else evidence.window
+
+
+def _weights(evidence: Evidence, layout: Layout) -> torch.Tensor:
+    """How much image tokens `(H, N)` count within their bins: as much as they were looked at.
+
+    By the row whose answer comes next, else by the question's, so that bins give these the same as
+    their members did. Where nothing stands behind the last image nobody asks, and all rows count.
+    """
+    look = _look(evidence) if layout.length > layout.spans[-1].stop else None
+    weights = evidence.mass() if look is None else look
+    if weights is None:
+        raise AssertionError("bins are matched to attention, and none was seen")
+    return weights
+
+
+def _by_choice(weights: Sequence[torch.Tensor], scores: torch.Tensor) -> torch.Tensor:
+    """Layers' weights `(H, N)` as `(C, h, N)`: of h heads each, as many as make a choice."""
+    together = torch.cat(list(weights)).to(scores.device)
+    return together.view(len(scores), -1, scores.shape[-1])
 
 
 def subsidised(scores: torch.Tensor, layout: Layout, pruning: Pruning) -> torch.Tensor:

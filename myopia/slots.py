@@ -1,7 +1,7 @@
 """Where kept keys and values lie: one preallocated block, written in place, for all rows.
 
 A cell is one token of one layer. A row holds one stretch of cells, its layers one after another,
-each layer `(H, width, D)`; width is what survived plus room for the answer. The log-count bias
+each layer `(H, width, D)`; width is what survived plus room for the answer. The bias of bins
 has a block of its own, which also hides what is not yet written: finfo.min there.
 Nothing here knows why something is kept.
 """

@@ -22,7 +22,7 @@ class Survivors:
 
     keys: torch.Tensor  # (H, K, D)
     values: torch.Tensor  # (H, K, D)
-    bias: torch.Tensor | None  # (H, K) float32 log-counts, None where nothing needs a bias
+    bias: torch.Tensor | None  # (H, K) float32 on the logits, None where nothing needs a bias
     positions: torch.Tensor  # (H or 1, K) int64; a bin stands at its representative's position
     bins: int  # how many of the K come first as bins
     dropped: int = 0  # tokens of the prompt that are not among the K
@@ -35,6 +35,7 @@ class Decisions:
     scores: torch.Tensor  # (C, N) subsidised
     kept: torch.Tensor  # (C, N) bool
     bins: int
+    weights: torch.Tensor | None = None  # (C, h, N) of the tokens within bins; None: all alike
 
 
 def store(
@@ -60,14 +61,14 @@ def store(
         _put(kept_keys, kept_values, merged, positions, images)
     bins, bias = None, None
     if choices.bins:
-        cast_off = Discarded(keys, values, choices.scores, ~choices.kept)
+        cast_off = Discarded(keys, values, choices.scores, ~choices.kept, choices.weights)
         bins = recycle(cast_off, layout, choices.bins, pruning.bin_scope)
         kept_keys = torch.cat([bins.keys, kept_keys], dim=2)
         kept_values = torch.cat([bins.values, kept_values], dim=2)
         positions = torch.cat([images[bins.seats], positions], dim=1)
-        if pruning.bin_mode == "mass":
+        if pruning.bin_mode != "paper":
             bias = keys.new_zeros(kept_keys.shape[:3], dtype=torch.float32)
-            bias[..., : choices.bins] = bins.counts.float().log()[:, None]
+            bias[..., : choices.bins] = bins.bias
     held = positions.shape[1]
     by_layer = (len(layers), heads, held)
     made = zip(

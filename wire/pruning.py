@@ -144,9 +144,11 @@ class Pruning(Params):
     bin_tokens: int = Field(
         20, ge=0, le=64, description="Recycling Bin: most bins per layer; at most a quarter of K."
     )
-    bin_mode: Literal["mass", "paper", "off"] = Field(
-        "mass",
-        description="`mass` adds log(count) to a bin's logits, `paper` does not, `off` drops.",
+    bin_mode: Literal["matched", "mass", "paper", "off"] = Field(
+        "matched",
+        description="How tokens count within a bin: `matched` by what the guiding row looked at, "
+        "`mass` all alike; both add the log of how many count to a bin's logits. `paper` adds "
+        "nothing, `off` drops.",
     )
     bin_scope: Literal["image", "global"] = Field(
         "image", description="Whether a bin may only hold tokens of one image."

@@ -52,7 +52,7 @@ def policies(budgets: Sequence[float] = BUDGETS) -> list[Variant]:
 def rivals(budgets: Sequence[float] = LOW) -> list[Variant]:
     """The other presets (`myopia` is the preset `default`), and the paper's with our bins."""
     others = {f"preset {name}": knobs for name, knobs in PRESETS.items() if name != "default"}
-    others["paper, our bins"] = replace(PLAIN, bin_mode="mass")
+    others["paper, our bins"] = replace(PLAIN, bin_mode="matched")
     return [one for name, knobs in others.items() for one in at(name, knobs, budgets)]
 
 
@@ -84,7 +84,7 @@ def bins(budgets: Sequence[float] = LOW) -> list[Variant]:
     summed = replace(PLAIN, alpha=0.0)
     variants = []
     for label, base in (("myopia", Pruning()), ("sums", summed)):
-        for mode in ("off", "mass", "paper"):
+        for mode in ("off", "matched", "mass", "paper"):
             variants += at(f"{label}, bins {mode}", replace(base, bin_mode=mode), budgets)
     return variants
 

@@ -151,9 +151,10 @@ def _surface(results: Json, pictures: Path) -> str:
 def _bins(results: Json) -> str:
     return (
         "## Recycling Bin\n\nA bin is paid for out of the budget, so `off` keeps as many whole "
-        "tokens more: the evict(k+B) control of equal memory. `mass` adds log(count) to a bin's "
-        "logits, `paper` does not. `sums` scores by accumulated attention alone.\n\n"
-        + sections.bins(results["main"]["protocols"])
+        "tokens more: the evict(k+B) control of equal memory. `matched` counts a bin's "
+        "members by the guiding row's attention, `mass` all alike; both add the log of how many "
+        "count to its logits, `paper` adds nothing. `sums` scores by accumulated attention "
+        "alone.\n\n" + sections.bins(results["main"]["protocols"])
     )
 
 

@@ -139,7 +139,7 @@ def bins(protocols: Json) -> str:
     return table(["", *(f"{100 * budget:g} %" for budget in LOW)], body)
 
 
-_MODES = ("mass", "off", "paper")
+_MODES = ("matched", "mass", "off", "paper")
 
 
 def subsidies(protocols: Json) -> str:

@@ -46,13 +46,20 @@ def prune_slowly(layers: Tensors, observer: Observer, layout: Layout, pruning: P
     shares = None
     if pruning.subsidy == "asked" and pruning.policy == "myopia":
         shares = asked_slowly(looks, layout, pruning.alpha)
+    after = layout.length > layout.spans[-1].stop
+    guides = [
+        e.columns if look is None or not (after or e.columns is None) else look
+        for look, (e, _) in zip(looks, seen, strict=True)
+    ]
     return [
-        _layer(keys, values, scores, quota, layout, pruning, shares)
-        for (_, scores), (keys, values), quota in zip(seen, layers, quotas, strict=True)
+        _layer(keys, values, scores, quota, layout, pruning, shares, guide)
+        for (_, scores), (keys, values), quota, guide in zip(
+            seen, layers, quotas, guides, strict=True
+        )
     ]
 
 
-def _layer(keys, values, scores, quota, layout: Layout, pruning: Pruning, shares) -> Kept:  # noqa: ANN001, PLR0917
+def _layer(keys, values, scores, quota, layout: Layout, pruning: Pruning, shares, guide) -> Kept:  # noqa: ANN001, PLR0917
     keep, bins = budget.split_quota(quota, layout, pruning)
     floor = budget.image_floor(keep, layout, pruning)
     if policy_of(pruning).graded:
@@ -63,7 +70,10 @@ def _layer(keys, values, scores, quota, layout: Layout, pruning: Pruning, shares
         mine = slice(None) if shared else slice(head, head + 1)
         novel = novel_slowly(keys[mine], scores[head], layout)
         kept = _chosen(scores[head], layout, pruning, keep, floor, novel, shares)
-        heads.append(_head(keys[mine], values[mine], scores[head], kept, bins, layout, pruning))
+        own = guide[mine] if bins and pruning.bin_mode == "matched" else None
+        heads.append(
+            _head(keys[mine], values[mine], scores[head], kept, bins, layout, pruning, own)
+        )
     biases = [one.bias for one in heads]
     return Kept(
         torch.cat([one.keys for one in heads]),
@@ -144,7 +154,7 @@ def _of(order: list[int], image_of: list[int], image: int) -> list[int]:
     return [at for at in order if image_of[at] == image]
 
 
-def _head(keys, values, scores, kept, bins: int, layout: Layout, pruning: Pruning) -> Kept:  # noqa: ANN001, PLR0917
+def _head(keys, values, scores, kept, bins: int, layout: Layout, pruning: Pruning, guide) -> Kept:  # noqa: ANN001, PLR0917
     """One choice's survivors: bins first, then kept tokens by position."""
     places = image_positions(layout)
     lost = [at for at in range(layout.image_tokens) if at not in set(kept)]
@@ -158,16 +168,21 @@ def _head(keys, values, scores, kept, bins: int, layout: Layout, pruning: Prunin
     if not bins:
         return Kept(own_keys, own_values, None, alive)
     seats, members = _members(keys, scores, lost, bins, layout, pruning)
-    bin_keys = torch.stack([keys[:, places[one]].mean(1) for one in members], 1)
-    bin_values = torch.stack([values[:, places[one]].mean(1) for one in members], 1)
-    bias = None
-    if pruning.bin_mode == "mass":
-        counts = torch.tensor([math.log(len(one)) for one in members] + [0.0] * len(alive))
-        bias = counts.expand(len(keys), -1)
+    bin_keys, bin_values = torch.zeros(2, len(keys), bins, keys.shape[2])
+    bias = torch.zeros(len(keys), bins + len(alive))
+    for at, one in enumerate(members):
+        for head in range(len(keys)):
+            weights = [1.0] * len(one) if guide is None else guide[head, one].tolist()
+            total = sum(weights)
+            parts = [weight / total if total else 1 / len(one) for weight in weights]
+            bias[head, at] = -sum(part * math.log(part) for part in parts if part)
+            for part, token in zip(parts, one, strict=True):
+                bin_keys[head, at] += part * keys[head, places[token]]
+                bin_values[head, at] += part * values[head, places[token]]
     return Kept(
         torch.cat([bin_keys, own_keys], 1),
         torch.cat([bin_values, own_values], 1),
-        bias,
+        None if pruning.bin_mode == "paper" else bias,
         torch.cat([places[seats], alive]),
     )
 

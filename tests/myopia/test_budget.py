@@ -1,9 +1,10 @@
 """Counts add up: quotas, floors, bins and layers, for any layout and any knobs."""
 
 import math
+from dataclasses import replace
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from myopia import budget
@@ -43,7 +44,7 @@ knobs = st.builds(
     alpha=st.floats(0, 1),
     subsidy=st.sampled_from(FORMS),
     head_mode=st.sampled_from(["aggregate", "wise"]),
-    bin_mode=st.sampled_from(["mass", "paper", "off"]),
+    bin_mode=st.sampled_from(["matched", "mass", "paper", "off"]),
     bin_scope=st.sampled_from(["image", "global"]),
     min_per_image=st.integers(0, 64),
     newline_policy=st.sampled_from(["score", "keep", "drop"]),
@@ -81,7 +82,7 @@ def test_tokens_and_bytes_stay_within_the_budget(layout: Layout, pruning: Prunin
 @settings(max_examples=30, deadline=None)
 @given(layout=layouts(), pruning=knobs)
 def test_bins_hold_every_pruned_token_once(layout: Layout, pruning: Pruning) -> None:
-    assume(pruning.bin_mode == "mass")
+    pruning = replace(pruning, bin_mode="mass")
     row = make_row(layout, layers=1)
     for survivors in prune_row(row.layers, row.observed(pruning), layout, pruning):
         if survivors.bins:
@@ -151,7 +152,7 @@ def test_image_floors_take_at_most_half() -> None:
 def test_at_a_fifth_the_image_kv_of_a_row_is_a_fifth(capsys: pytest.CaptureFixture[str]) -> None:
     layout = Layout(330, tuple(Span(2 + 64 * m, (6, 6), (4, 6)) for m in range(5)), (329,))
     row = make_row(layout, layers=3)
-    for mode in ("mass", "paper", "off"):
+    for mode in ("matched", "mass", "paper", "off"):
         pruning = Pruning(budget=0.2, bin_mode=mode)
         text = layout.length - layout.image_tokens
         for survivors in prune_row(row.layers, row.observed(pruning), layout, pruning):

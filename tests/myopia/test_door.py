@@ -44,6 +44,7 @@ def test_the_first_token_is_that_of_the_full_cache_at_any_budget(any_model: Any)
 PRUNINGS = [
     Pruning(budget=0.2),
     Pruning(budget=0.2, bin_mode="off"),
+    Pruning(budget=0.2, bin_mode="mass"),
     Pruning(budget=0.4, bin_mode="paper"),
     Pruning(budget=0.4, head_mode="wise"),
     Pruning(budget=0.3, layer_budgets="pyramid"),

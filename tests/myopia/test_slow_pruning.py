@@ -34,6 +34,8 @@ VARIED = [
     Pruning(subsidy="asked", alpha=0.0),
     Pruning(layer_budgets="pyramid", budget=0.4),
     Pruning(newline_policy="keep", budget=0.4, bin_mode="paper"),
+    Pruning(bin_mode="mass", head_mode="wise", budget=0.4),
+    Pruning(bin_mode="mass", guide="question", bin_scope="global"),
     Pruning(newline_policy="drop", budget=0.4, bin_scope="global"),
     Pruning(head_mode="wise", bin_scope="global", bin_tokens=3, budget=0.5),
     Pruning(alpha=1, budget_scope="total", budget=0.4),
