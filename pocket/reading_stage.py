@@ -61,8 +61,11 @@ class Progress:
 
 
 def sample_count(level: int, rng: np.random.Generator) -> int:
-    """Pictures per story of the next step; a third of the time as many as the level allows."""
-    return level if rng.random() < 0.35 else int(rng.integers(1, level + 1))
+    """Pictures per story of the next step: as many as the level allows, or few, or any number."""
+    draw = rng.random()
+    if draw < 0.3:
+        return level
+    return int(rng.integers(2, 5)) if draw < 0.5 else int(rng.integers(1, level + 1))
 
 
 def sample_batch(
