@@ -35,6 +35,7 @@ class Plan:
     peak: float = 1.5e-3
     decay_from: float = 0.6
     scaffold_until: float = 0.67
+    pointers: bool = True  # else no scaffold says where to look
     level: int = 3  # most pictures at the start
     average: float = 0.995
     tokens: int = 3600  # per step and process
@@ -95,19 +96,20 @@ def losses(
         if weights is None:
             continue
         if depth == 0 and len(batch.fetch):
-            extra["fetch"] = weights.fetch * scaffold.fetch(layer, batch)
+            if weights.fetch:
+                extra["fetch"] = weights.fetch * scaffold.fetch(layer, batch)
             extra["known"] = weights.known * scaffold.known(layer, batch)
         elif depth == 1:
             index_loss, numbers["index"] = scaffold.which_image(layer, batch)
             extra["index_loss"] = weights.index * index_loss
-            if len(batch.binding):
+            if weights.bind and len(batch.binding):
                 extra["bind"] = weights.bind * scaffold.bind(layer, batch)
-        if depth in LOOKS and len(batch.pointer):
+        if weights.pointer and depth in LOOKS and len(batch.pointer):
             loss = scaffold.pointer(layer, batch, depth)
             extra[f"pointer{depth}"] = weights.pointer * loss
-        if depth == GATHER_LAYER and len(early):
+        if weights.gathered and depth == GATHER_LAYER and len(early):
             extra["gathered"] = weights.gathered * scaffold.gathered(layer, batch)
-        if depth == EARLY_LAYER and len(early):
+        if weights.early and depth == EARLY_LAYER and len(early):
             story, row = early.unbind(1)
             said = answer_logits(model, layer.output[story, batch.prefix.shape[1] + row])
             extra["early"] = weights.early * F.cross_entropy(said, batch.target[story, row])
@@ -183,11 +185,12 @@ def train_reading(
         anchor = words.detach()[fixed].clone()
     clock, rng = Clock(plan.minutes, spent), np.random.default_rng([plan.seed, step, team.rank])
     now = clock.progress
+    scaffolding = Weights() if plan.pointers else Weights.without_pointers()
     while now < 1:
         # the same count in every process of a team, or they would wait for each other
         count = sample_count(progress.level, np.random.default_rng([plan.seed, step]))
         batch = sample_batch(pages, count, rng, plan.tokens)
-        weights = Weights() if now < plan.scaffold_until else None
+        weights = scaffolding if now < plan.scaffold_until else None
         loss, numbers, right = losses(model, scaffold, batch, weights)
         loss.backward()  # type: ignore[no-untyped-call]
         now = team.average(optimizer.weights, clock.progress)

@@ -43,6 +43,11 @@ class Weights:
     early: float = 0.3
     gathered: float = 1.0
 
+    @classmethod
+    def without_pointers(cls) -> "Weights":
+        """For the sister: nothing says where to look, or what a look must have brought."""
+        return cls(fetch=0, pointer=0, bind=0, early=0, gathered=0)
+
 
 def _row_logits(layer: Layer, rows: Tensor, story: Tensor, head: Tensor, batch: Batch) -> Tensor:
     """Attention logits (n, P + R) of question rows, forbidden columns at -inf."""

@@ -42,6 +42,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--vision-minutes", type=float, default=52)
     parser.add_argument("--reading-minutes", type=float, default=180)
     parser.add_argument("--scaffold-until", type=float, default=0.67, help="share of the minutes")
+    parser.add_argument(
+        "--pointers",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="without them no loss says where to look, as for the sister checkpoint",
+    )
     parser.add_argument("--weights", type=Path, default=weights_folder(), help="where they go")
     parser.add_argument("--export", type=Path, help="only write the weights so far into a folder")
     parser.add_argument("--rank", type=int, default=0, help=argparse.SUPPRESS)
@@ -88,7 +94,7 @@ def spell(ranges: list[list[int]]) -> str:
     return ", ".join(f"{first}-{last}" for first, last in ranges)
 
 
-def export_run(model: Model, run: Path, folder: Path) -> None:
+def export_run(model: Model, run: Path, folder: Path, pointers: bool) -> None:
     """Write the averaged weights of a run's last checkpoint."""
     vision, reading = load_state(run / "vision.pt"), load_state(run / "reading.pt")
     state = reading or vision
@@ -104,6 +110,7 @@ def export_run(model: Model, run: Path, folder: Path) -> None:
         "reading_minutes": round(reading["minutes"], 1) if reading else 0,
         "reading_steps": reading["step"] if reading else 0,
         "seed": 0,
+        "pointers": pointers,
         "scaffolds": "on in reading steps " + spell(reading["watched"]) if reading else "none",
     }
     (folder / "training.json").write_text(json.dumps(spent, indent=1) + "\n")
@@ -131,11 +138,14 @@ def train(options: argparse.Namespace, model: Model, run: Path) -> None:
     team.wait()
     pages = open_pages(gallery, features)
     plan_of_reading = Plan(
-        options.reading_minutes, options.seed, scaffold_until=options.scaffold_until
+        options.reading_minutes,
+        options.seed,
+        scaffold_until=options.scaffold_until,
+        pointers=options.pointers,
     )
     train_reading(model, pages, run, plan_of_reading, team)
     if leads:
-        export_run(model, run, options.weights)
+        export_run(model, run, options.weights, options.pointers)
 
 
 def main() -> None:
@@ -148,7 +158,7 @@ def main() -> None:
     run = WORKSHOP / options.run
     model = build_model(options.seed)
     if options.export is not None:
-        export_run(model, run, options.export)
+        export_run(model, run, options.export, options.pointers)
         return
     run.mkdir(parents=True, exist_ok=True)
     (WORKSHOP / ".gitignore").write_text("*\n")

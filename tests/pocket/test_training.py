@@ -181,6 +181,22 @@ def test_every_loss_has_a_gradient() -> None:
             assert float(weight.grad.abs().sum()) > 0
 
 
+def test_the_sister_is_not_told_where_to_look() -> None:
+    """No loss on attention, none on what a look must have brought; queries learn from answers."""
+    torch.manual_seed(0)
+    model = build_model(0)
+    scaffold = Scaffold(128)
+    batch = sample_batch([held_out(model, 4, first=60)], 2, np.random.default_rng(0))
+    assert len(batch.fetch)
+    assert len(batch.pointer)
+    loss, numbers, _ = losses(model, scaffold, batch, Weights.without_pointers())
+    loss.backward()
+    assert set(numbers) == {"known", "index", "index_loss", "answer"}
+    for head in (scaffold.bound, scaffold.shown, scaffold.compared):
+        assert head.weight.grad is None
+    assert scaffold.index.weight.grad is not None
+
+
 def test_questions_are_true() -> None:
     """Every task can be asked, and the answers agree with the scenes they are about."""
     model = build_model(0)

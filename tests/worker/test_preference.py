@@ -41,14 +41,15 @@ def until_ended(ledger: Ledger, ask: Ask) -> str:
 def test_an_album_stays_with_one_worker(
     ledger: Ledger, store: Store, queue: Queue, start_worker: StartWorker
 ) -> None:
-    both(start_worker, store)
+    # the longest wait there is: a crowded machine may take 50 ms to wake the owner
+    both(start_worker, store, MYOPIA_PREFILL_WAIT_SECONDS=0.15)
     owners: dict[int, Counter[str]] = {}
-    for album in [0, 1, 2, 3] * 6:
+    for album in [0, 1, 2, 3, 4, 5] * 8:
         who = until_ended(ledger, put(ledger, store, queue, album))
         owners.setdefault(album, Counter())[who] += 1
     at_home = sum(max(seen.values()) for seen in owners.values())
-    # by chance 16 of 24 would be; a crowded machine may be late now and then
-    assert at_home >= 21, owners
+    # by chance 30.6 of 48 would be, give or take 2.2
+    assert at_home >= 39, owners
     assert ledger.counters().imbalance == 0
 
 
