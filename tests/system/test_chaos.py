@@ -20,18 +20,21 @@ pytestmark = pytest.mark.skipif(find_binary() is None, reason="no redis-server h
 Scene = Callable[[Measure], Outcome]
 
 
-def play(scene: Scene, folder: Path) -> Outcome:
-    outcome = scene(Measure(0.001, folder, lease_seconds=2))
+def play(scene: Scene, folder: Path, lease_seconds: float = 2) -> Outcome:
+    outcome = scene(Measure(0.001, folder, lease_seconds=lease_seconds))
     if outcome.skipped:
         pytest.skip(outcome.skipped)
     return outcome
 
 
 def test_workers_die_and_nothing_is_lost(tmp_path: Path) -> None:
-    outcome = play(kill_one_by_one, tmp_path)
-    assert outcome.figures["accepted"] == outcome.figures["answered"], outcome
-    assert outcome.figures["lost"] == outcome.figures["twice"] == 0, outcome
-    assert "imbalance" not in outcome.figures
+    # a crowded machine may starve a worker that lives for longer than two seconds
+    figures = play(kill_one_by_one, tmp_path, lease_seconds=4).figures
+    # an ask that lost its worker three times is dead, as is promised, until it is revived
+    assert 3 * figures.get("revived", 0) <= figures["kills"], figures
+    assert figures["accepted"] == figures["answered"], figures
+    assert figures["lost"] == figures["twice"] == 0, figures
+    assert "imbalance" not in figures
 
 
 def test_a_gateway_dies_and_streams_go_on(tmp_path: Path) -> None:

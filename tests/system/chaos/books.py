@@ -7,8 +7,10 @@ import time
 from dataclasses import asdict, dataclass, field
 
 from tests.worker.fake_engine import expected_answer
+from wire import calls
 from wire.ledger import Ledger
 from wire.messages import EVENT, Done
+from wire.queue import Queue
 from wire.settings import WireSettings
 from wire.store import Store
 
@@ -32,6 +34,7 @@ class Verdict:
     twice: int = 0
     wrong: int = 0
     seams: int = 0
+    revived: int = 0
     dead: int = 0
     other_endings: int = 0
     open: int = 0
@@ -66,13 +69,12 @@ class Books:
         return sorted(times)
 
     def close(self, settings: WireSettings, patience_seconds: float = 60) -> Verdict:
-        """Wait until nothing is open, then look at every line."""
+        """Wait until nothing is open, revive the dead as an operator would, look at every line."""
         store = Store(settings)
         ledger = Ledger(store)
-        until = time.monotonic() + patience_seconds
-        while ledger.counters().open and time.monotonic() < until:
-            time.sleep(0.2)
+        _settle(ledger, patience_seconds)
         verdict = Verdict(refused=self.refused)
+        verdict.revived = self._revive(settings, store, patience_seconds)
         for line in self.lines.values():
             self._check(line, store, ledger, verdict)
         totals = ledger.counters()
@@ -82,6 +84,21 @@ class Books:
         verdict.refused_finishes = totals.refused_finishes
         store.close()
         return verdict
+
+    def _revive(self, settings: WireSettings, store: Store, patience_seconds: float) -> int:
+        """Ask the dead again, and wait for them; how many there were."""
+        ledger, queue, revived = Ledger(store), Queue(settings), 0
+        for line in self.lines.values():
+            record = ledger.get(line.ask_id)
+            if record is None or record.state != "dead":
+                continue
+            self.last_errors.append(f"dead, then revived: {record.last_error}")
+            if store.run(calls.retry(line.ask_id, time.time() + patience_seconds)):
+                queue.send(line.ask_id)
+                revived += 1
+        queue.close()
+        _settle(ledger, patience_seconds)
+        return revived
 
     def _check(self, line: Line, store: Store, ledger: Ledger, verdict: Verdict) -> None:
         record = ledger.get(line.ask_id)
@@ -99,7 +116,6 @@ class Books:
         verdict.twice += len(endings) > 1
         if record.state == "dead":
             verdict.dead += 1
-            self.last_errors.append(record.last_error or "")
         elif record.state != "done":
             verdict.other_endings += 1
         for ending in endings[:1]:
@@ -108,6 +124,12 @@ class Books:
                 verdict.wrong += ending.answer != expected_answer(line.question)
                 text = "".join(event.text for event in events if event.kind == "token")
                 verdict.seams += text != ending.answer
+
+
+def _settle(ledger: Ledger, patience_seconds: float) -> None:
+    until = time.monotonic() + patience_seconds
+    while ledger.counters().open and time.monotonic() < until:
+        time.sleep(0.2)
 
 
 def percentile(sorted_values: list[float], share: float) -> float:
