@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from pocket.features import Pages
 from pocket.model import Model
 from pocket.muon import Pair
+from pocket.origin import EYES
 from pocket.reader import Layer, answer_logits, run_layers
 from pocket.runs import Clock, load_state, note, rate, save_state
 from pocket.scaffold import EARLY_LAYER, GATHER_LAYER, LOOKS, Scaffold, Weights
@@ -142,10 +143,9 @@ def _average(kept: dict[str, Tensor], model: Model, share: float) -> None:
 
 def load_language(model: Model, state: dict[str, Tensor]) -> None:
     """Take all but vision from a checkpoint: the eyes may have been trained further since."""
-    eyes = ("model.vision_tower.", "model.multi_modal_projector.")
-    language = {name: weight for name, weight in state.items() if not name.startswith(eyes)}
+    language = {name: weight for name, weight in state.items() if not name.startswith(EYES)}
     missing = model.load_state_dict(language, strict=False)
-    wrong = [name for name in missing.missing_keys if not name.startswith(eyes)]
+    wrong = [name for name in missing.missing_keys if not name.startswith(EYES)]
     if wrong or missing.unexpected_keys:
         raise ValueError(f"not a checkpoint of this model: {wrong + missing.unexpected_keys}")
 
@@ -178,8 +178,9 @@ def train_reading(
     before = load_state(folder / "reading.pt")
     if before is not None:
         load_language(model, before["model"])
-        scaffold.load_state_dict(before["scaffold"], strict=False)  # it may have grown
-        optimizer.load_state_dict(before["optimizer"])
+        if "optimizer" in before:  # not where the run begins from exported weights
+            scaffold.load_state_dict(before["scaffold"], strict=False)  # it may have grown
+            optimizer.load_state_dict(before["optimizer"])
         kept, step, spent = before["kept"], before["step"], before["minutes"]
         progress, watched = Progress(before["level"], before["right"]), before.get("watched", [])
         anchor = words.detach()[fixed].clone()

@@ -14,8 +14,9 @@ import torch
 
 from pocket import weights_folder
 from pocket.features import encode_shard, open_pages
-from pocket.gallery import CROWDED, SERIES, drawn
+from pocket.gallery import CROWDED, SERIES, drawn, sort_of
 from pocket.model import Model, build_model, export
+from pocket.origin import begin_from, begin_with_eyes, spell
 from pocket.reading_stage import Plan, train_reading
 from pocket.runs import load_state
 from pocket.team import Team
@@ -39,8 +40,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--shards", type=int, default=140, help="of 480 pictures each")
     parser.add_argument("--crowded", type=int, default=100, help="shards for vision alone")
     parser.add_argument("--series", type=int, default=60, help="shards for reading alone")
-    parser.add_argument("--vision-minutes", type=float, default=52)
-    parser.add_argument("--reading-minutes", type=float, default=180)
+    parser.add_argument("--first", type=int, default=0, help="number of the first shard of a sort")
+    parser.add_argument("--start", type=Path, help="weights to go on from, in a new run")
+    parser.add_argument("--eyes", type=Path, help="weights whose eyes a new run takes, no more")
+    parser.add_argument("--vision-minutes", type=float, default=52, help="earlier ones included")
+    parser.add_argument("--reading-minutes", type=float, default=180, help="earlier ones included")
+    parser.add_argument("--peak", type=float, default=1.5e-3, help="learning rate of reading")
     parser.add_argument("--scaffold-until", type=float, default=0.67, help="share of the minutes")
     parser.add_argument(
         "--pointers",
@@ -55,17 +60,17 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def start_drawing(
-    gallery: Path, shards: int, crowded: int, series: int
-) -> list[subprocess.Popen[bytes]]:
+def wanted_shards(options: argparse.Namespace) -> set[int]:
+    """Numbers of the shards that a run draws and learns from."""
+    counts = {0: options.shards, CROWDED: options.crowded, SERIES: options.series}
+    starts = {sort + options.first: count for sort, count in counts.items()}
+    return {number for start, count in starts.items() for number in range(start, start + count)}
+
+
+def start_drawing(gallery: Path, wanted: set[int]) -> list[subprocess.Popen[bytes]]:
     """Draw missing shards in the background, in one process, crowded ones first."""
     gallery.mkdir(parents=True, exist_ok=True)
     ready = set(drawn(gallery))
-    wanted = {
-        *range(shards),
-        *range(CROWDED, CROWDED + crowded),
-        *range(SERIES, SERIES + series),
-    }
     if wanted <= ready:
         return []
     script = (
@@ -87,11 +92,6 @@ def start_team(options: argparse.Namespace, run: Path) -> Team:
             again = [sys.executable, "-m", "pocket.train", *sys.argv[1:], *member]
             subprocess.Popen(again)  # noqa: S603 - ourselves
     return Team(options.rank, options.processes, meeting)
-
-
-def spell(ranges: list[list[int]]) -> str:
-    """Such as 0-1310, 1451-1870."""
-    return ", ".join(f"{first}-{last}" for first, last in ranges)
 
 
 def export_run(model: Model, run: Path, folder: Path, pointers: bool) -> None:
@@ -122,7 +122,7 @@ def train(options: argparse.Namespace, model: Model, run: Path) -> None:
     leads = options.rank == 0
     drawing: list[subprocess.Popen[bytes]] = []
     if leads:
-        drawing = start_drawing(gallery, options.shards, options.crowded, options.series)
+        drawing = start_drawing(gallery, wanted_shards(options))
     team = start_team(options, run)
     plan = VisionPlan(options.vision_minutes, options.seed)
     train_vision(model, gallery, run, plan, team)
@@ -132,7 +132,7 @@ def train(options: argparse.Namespace, model: Model, run: Path) -> None:
     eyes = load_state(run / "vision.pt")
     features = run / f"features-{eyes['step'] if eyes else 0}"  # of these eyes only
     for number in drawn(gallery):
-        read = number < options.shards or SERIES <= number < SERIES + options.series
+        read = number in wanted_shards(options) and sort_of(number) != "crowd"
         if read and number % options.processes == options.rank:
             encode_shard(model, gallery, features, number)
     team.wait()
@@ -140,6 +140,7 @@ def train(options: argparse.Namespace, model: Model, run: Path) -> None:
     plan_of_reading = Plan(
         options.reading_minutes,
         options.seed,
+        peak=options.peak,
         scaffold_until=options.scaffold_until,
         pointers=options.pointers,
     )
@@ -162,6 +163,11 @@ def main() -> None:
         return
     run.mkdir(parents=True, exist_ok=True)
     (WORKSHOP / ".gitignore").write_text("*\n")
+    if options.rank == 0 and not (run / "vision.pt").exists():
+        if options.start is not None:
+            begin_from(run, options.start)
+        elif options.eyes is not None:
+            begin_with_eyes(model, run, options.eyes)
     train(options, model, run)
 
 

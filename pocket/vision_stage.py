@@ -162,8 +162,9 @@ def train_vision(
     before = load_state(folder / "vision.pt") or {"step": 0, "minutes": 0.0}
     if before["step"]:
         model.load_state_dict(before["model"])
-        loss_of.load_state_dict(before["loss"])
-        optimizer.load_state_dict(before["optimizer"])
+        if "optimizer" in before:  # not where the run begins from exported weights
+            loss_of.load_state_dict(before["loss"])
+            optimizer.load_state_dict(before["optimizer"])
     else:
         whiten(model, feed)
     clock, step = Clock(plan.minutes, before["minutes"]), int(before["step"])
