@@ -1,7 +1,8 @@
 """`python -m pocket.card`: recomputes the card from the shipped weights, fails on disagreement.
 
 `--write` writes weights/card.json and weights/README.md, with the release before beside it when
-`--before` names its folder; `--short` checks a sample (for CI).
+`--before` names its folder; `--short` checks a sample (for CI). `python -m bench.quality.sister`
+then adds what pruning does to the sister checkpoint.
 """
 
 import argparse
@@ -25,7 +26,10 @@ from pocket.render import render
 from pocket.rivals import compare
 
 COUNTS = list(range(2, 13))
-ALBUMS, STORIES, LINKED_STORIES, CONTROL_STORIES, SEED = 360, 120, 60, 60, 1
+ALBUMS, STORIES, CONTROL_STORIES, SEED = 360, 120, 60, 1
+# Positions are compared on stories of their own, each about one task: there a position's share
+# must rest on many different pictures, or the luck of a few is taken for the position's.
+SERIES, PLACED_STORIES, PLACED_EACH = 360, 48, 12
 SHORT_COUNTS, SHORT_ALBUMS, SHORT_STORIES = [2, 4, 6, 10], 8, 12
 OFFERED_FROM = 0.75
 SUPERVISION = (
@@ -65,8 +69,12 @@ def measure(model: Model) -> dict[str, Any]:
     """The card's numbers."""
     pages = held_out(model, ALBUMS)
     marks = examine(model, pages, COUNTS, STORIES, SEED)
-    series = Asking(dict.fromkeys(LINKED_TASKS, 1.0))
-    marks += examine(model, pages, COUNTS, LINKED_STORIES, SEED, series)
+    series = held_out(model, SERIES, only="series")
+    placed = sorted({one.task for one in marks if one.picture is not None})
+    for number, task in enumerate(placed):
+        asking = Asking({task: 1.0}, each=PLACED_EACH)
+        drawn = series if task in LINKED_TASKS else pages
+        marks += examine(model, drawn, COUNTS, PLACED_STORIES, SEED + 100 + number, asking)
     more = SEED + 10
     while missing := scarce(marks):
         for task, name in missing:

@@ -53,6 +53,7 @@ class Asking:
     weights: Mapping[str, float] = field(default_factory=lambda: EVEN)
     blind: bool = False
     keep: Callable[[Story, Question], bool] = _any
+    each: int = 24  # questions about a story, at most
 
 
 @torch.no_grad()
@@ -76,9 +77,9 @@ def encode(
     return Pages(np.concatenate(parts), thing, start, albums)
 
 
-def held_out(model: Model, albums: int, first: int = 0) -> Pages:
-    """Pages of freshly drawn albums out of the held-out range."""
-    drawn = [sample_album(HELD_OUT + first + i) for i in range(albums)]
+def held_out(model: Model, albums: int, first: int = 0, only: str | None = None) -> Pages:
+    """Pages of freshly drawn albums out of the held-out range; `only`: all of that sort."""
+    drawn = [sample_album(HELD_OUT + first + i, only) for i in range(albums)]
     pictures = [draw(scene) for album in drawn for scene in album.scenes]
     return encode(model, drawn, pictures)
 
@@ -131,7 +132,7 @@ def examine(
                 story, chosen = compose(pages.albums, count, rng)
                 while linked and not story.links:
                     story, chosen = compose(pages.albums, count, rng)
-                asked = sample_questions(story, 24, rng, dict(asking.weights))
+                asked = sample_questions(story, asking.each, rng, dict(asking.weights))
                 asked = tuple(q for q in asked if asking.keep(story, q))
                 if asked:
                     sheets.append((Sheet(story, chosen, asked), pages))

@@ -99,13 +99,15 @@ def compose(
 def sample_questions(
     story: Story, count: int, rng: np.random.Generator, weights: dict[str, float] | None = None
 ) -> tuple[Question, ...]:
-    """Different questions about the story, tasks drawn by weight."""
+    """Different questions about the story, tasks drawn by weight; none where it has no such."""
     weights = dict(weights or WEIGHTS)
     if not story.notes:
         weights.pop("needle", None)
     if not story.links:
         weights.pop("change", None)
         weights.pop("move", None)
+    if not weights:
+        return ()
     tasks, shares = list(weights), np.array(list(weights.values()))
     questions: dict[str, Question] = {}
     for _ in range(count * 3):

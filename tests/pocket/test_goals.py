@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pocket import card, weights_folder
-from pocket.exam import Mark
+from pocket.exam import Asking, Mark, examine, held_out
 from pocket.goals import PER_CELL, WANTED, cells, scarce
 from pocket.render import render
 from pocket.rivals import compare
@@ -37,6 +37,16 @@ def test_every_task_of_the_exam_has_a_goal_or_is_a_part_of_one() -> None:
 @pytest.fixture(scope="module")
 def model() -> Any:
     return card.load(weights_folder())
+
+
+@pytest.mark.parametrize("task", ["needle", "change", "find"])
+def test_one_task_alone_can_be_examined(model: Any, task: str) -> None:
+    """Positions are compared so; stories without notes or links to ask about are passed over."""
+    pages = held_out(model, 6, first=400, only="series" if task == "change" else None)
+    found = examine(model, pages, [4], 12, 1, Asking({task: 1.0}, each=6))
+    assert found
+    assert {one.task for one in found} == {task}
+    assert len(found) <= 12 * 6
 
 
 def test_a_checkpoint_equals_itself(model: Any) -> None:
