@@ -12,8 +12,8 @@ from pathlib import Path
 WHOLE_FILE_BYTES = 64 * 2**20
 BLOCK_BYTES = 64 * 2**10
 BLOCKS = 64
-# Lies beside the weights and is not read by the model: measuring it must not change its name.
-BESIDE = {"calibration.json"}
+# Lie beside the weights and are not read by the model: measuring it must not change its name.
+BESIDE = {"calibration.json", "card.json", "training.json"}
 KINDS = {".json", ".jinja", ".safetensors", ".bin", ".model", ".txt"}
 
 

@@ -80,8 +80,9 @@ def test_revision_follows_contents(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(bytes(1000))
     first = revision_of(tmp_path)
     assert first == revision_of(tmp_path)
-    (tmp_path / "README.md").write_text("no part of the model")
-    assert first == revision_of(tmp_path)
+    for beside in ("README.md", "calibration.json", "card.json", "training.json"):
+        (tmp_path / beside).write_text("no part of the model")
+        assert first == revision_of(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(bytes(999) + b"\1")
     assert first != revision_of(tmp_path)
 
