@@ -55,6 +55,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--weights", type=Path, default=weights_folder(), help="where they go")
     parser.add_argument("--export", type=Path, help="only write the weights so far into a folder")
+    parser.add_argument("--half", action="store_true", help="export half precision: 5 MB")
     parser.add_argument("--rank", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--meeting", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -94,8 +95,8 @@ def start_team(options: argparse.Namespace, run: Path) -> Team:
     return Team(options.rank, options.processes, meeting)
 
 
-def export_run(model: Model, run: Path, folder: Path, pointers: bool) -> None:
-    """Write the averaged weights of a run's last checkpoint."""
+def export_run(model: Model, run: Path, folder: Path, pointers: bool, half: bool = False) -> None:
+    """Write the averaged weights of a run's last checkpoint, in half precision where asked."""
     vision, reading = load_state(run / "vision.pt"), load_state(run / "reading.pt")
     state = reading or vision
     if state is None:
@@ -103,7 +104,7 @@ def export_run(model: Model, run: Path, folder: Path, pointers: bool) -> None:
     model.load_state_dict(state["model"])
     if reading is not None:
         model.load_state_dict(reading["kept"], strict=False)
-    export(model, folder)
+    export(model.half() if half else model, folder)
     spent = {
         "vision_minutes": round(vision["minutes"], 1) if vision else 0,
         "vision_steps": vision["step"] if vision else 0,
@@ -159,7 +160,7 @@ def main() -> None:
     run = WORKSHOP / options.run
     model = build_model(options.seed)
     if options.export is not None:
-        export_run(model, run, options.export, options.pointers)
+        export_run(model, run, options.export, options.pointers, options.half)
         return
     run.mkdir(parents=True, exist_ok=True)
     (WORKSHOP / ".gitignore").write_text("*\n")

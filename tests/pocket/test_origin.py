@@ -30,7 +30,11 @@ def test_a_run_goes_on_from_exported_weights(tmp_path: Path) -> None:
     assert begun["step"] > 10_000
     export_run(build_model(3), run, tmp_path / "again", pointers=True)
     again = (tmp_path / "again" / "model.safetensors").read_bytes()
-    assert again == (weights_folder() / "model.safetensors").read_bytes()
+    shipped = weights_folder() / "model.safetensors"
+    assert again == shipped.read_bytes()
+    export_run(build_model(3), run, tmp_path / "half", pointers=True, half=True)
+    half = (tmp_path / "half" / "model.safetensors").stat().st_size
+    assert half == pytest.approx(shipped.stat().st_size / 2, rel=0.01)
 
     model = build_model(3)
     spent = begun["minutes"]
