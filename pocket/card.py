@@ -20,6 +20,7 @@ from transformers import LlavaNextForConditionalGeneration
 from pocket import weights_folder
 from pocket.controls import controls
 from pocket.exam import LINKED_TASKS, Asking, Mark, examine, held_out, table
+from pocket.features import Pages
 from pocket.goals import RANGES, cells, scarce
 from pocket.model import Model
 from pocket.render import render
@@ -65,9 +66,8 @@ def by_position(marks: list[Mark]) -> dict[str, dict[str, dict[str, float]]]:
     return {task: dict(rows) for task, rows in result.items()}
 
 
-def measure(model: Model) -> dict[str, Any]:
-    """The card's numbers."""
-    pages = held_out(model, ALBUMS)
+def sit(model: Model, pages: Pages) -> list[Mark]:
+    """The marks of every question of the exam, controls aside."""
     marks = examine(model, pages, COUNTS, STORIES, SEED)
     series = held_out(model, SERIES, only="series")
     placed = sorted({one.task for one in marks if one.picture is not None})
@@ -80,6 +80,13 @@ def measure(model: Model) -> dict[str, Any]:
         for task, name in missing:
             marks += examine(model, pages, RANGES[name], 16, more, Asking({task: 1.0}))
         more += 1
+    return marks
+
+
+def measure(model: Model) -> dict[str, Any]:
+    """The card's numbers."""
+    pages = held_out(model, ALBUMS)
+    marks = sit(model, pages)
     positions = by_position(marks)
     tasks: dict[str, Any] = {}
     for task, row in table(marks).items():

@@ -5,7 +5,7 @@ Knows no training.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -31,7 +31,10 @@ EVEN = dict.fromkeys(WEIGHTS, 1.0) | {"needle": 3.0, "change": 2.0, "move": 3.0}
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One question's outcome; `picture` is where its evidence lies (counted from 1), if in one."""
+    """One question's outcome; `picture` is where its evidence lies (counted from 1), if in one.
+
+    `evidence` is the same for questions about the same pictures.
+    """
 
     task: str
     pictures: int
@@ -40,6 +43,7 @@ class Mark:
     text: str = ""
     answer: str = ""
     said: str = ""
+    evidence: Hashable = None
 
 
 def _any(story: Story, question: Question) -> bool:
@@ -85,7 +89,7 @@ def held_out(model: Model, albums: int, first: int = 0, only: str | None = None)
 
 
 @torch.no_grad()
-def mark(model: Model, batch: Batch, pictures: int) -> list[Mark]:
+def mark(model: Model, batch: Batch) -> list[Mark]:
     """Outcome of every question of a batch."""
     hidden = None
     for layer in run_layers(model, batch):
@@ -98,16 +102,19 @@ def mark(model: Model, batch: Batch, pictures: int) -> list[Mark]:
     for story, row, question in batch.replies:
         own = (batch.which[story] == batch.which[story, row]) & scored[story]
         right = bool((said[story] == batch.target[story])[own].all())
-        marks.append(_mark(question, pictures, right, said[story][own].tolist()))
+        marks.append(_mark(batch.stories[story], question, right, said[story][own].tolist()))
     return marks
 
 
-def _mark(question: Question, pictures: int, right: bool, said: list[int]) -> Mark:
+def _mark(story: Story, question: Question, right: bool, said: list[int]) -> Mark:
     place = question.pictures[-1] + 1 if question.pictures else None
     if question.task in ("count", "exist any"):
         place = None
     words = " ".join(VOCABULARY[i] for i in said if i < len(VOCABULARY))
-    return Mark(question.task, pictures, place, right, question.text, question.answer, words)
+    shown = tuple(story.scenes[p] for p in question.pictures)
+    return Mark(
+        question.task, len(story.scenes), place, right, question.text, question.answer, words, shown
+    )
 
 
 def examine(
@@ -140,7 +147,7 @@ def examine(
                 batch = collate(sheets)
                 if asking.blind:
                     batch.visible &= batch.picture < 0
-                marks += mark(model, batch, count)
+                marks += mark(model, batch)
     return marks
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from pocket.goals import PER_POSITION, RANGES, WANTED
+from pocket.sister import section, spelled
 
 EXAMPLES = {
     "find": "Which image shows a red circle?",
@@ -39,8 +40,8 @@ def _goals(card: dict[str, Any]) -> list[str]:
         for name, least in zip(RANGES, wanted, strict=True):
             cell = card["goals"][task][name]
             short = "" if cell["accuracy"] >= least else f", **{least:.2f} wanted**"
-            dip = cell["dip"]
-            low = "" if dip is None else f", -{100 * max(dip, 0):.0f}"
+            dip, error = cell["dip"], 100 * cell.get("dip_error", 0)
+            low = "" if dip is None else f", -{100 * max(0.0, dip):.0f} ± {error:.0f}"
             row.append(f"{cell['accuracy']:.2f} ({cell['questions']}{low}){short}")
         for one in past[::-1]:
             row += [_share(one["goals"].get(task, {}).get(name)) for name in RANGES]
@@ -49,7 +50,9 @@ def _goals(card: dict[str, Any]) -> list[str]:
         "## Goals",
         "",
         "In brackets: questions, and how many points the worst position of the evidence lies under",
-        f"the cell's mean (positions of {PER_POSITION} and more questions; 4 wanted).",
+        f"the cell's mean, pictures being equal (positions of {PER_POSITION} and more questions; 4",
+        "wanted) ± its standard error: a fit of evidence and position, since which pictures stand",
+        "where by luck moves a position's plain share by more. The worst of many is low by chance.",
         "",
         *_grid(head, rows),
         "",
@@ -108,8 +111,8 @@ def _controls(found: dict[str, Any]) -> list[str]:
     ]
 
 
-def render(card: dict[str, Any]) -> str:
-    """The page."""
+def render(card: dict[str, Any], sister: dict[str, Any] | None = None) -> str:
+    """The page; `sister`: what was found on the sister checkpoint."""
     tasks = card["tasks"]
     counts = sorted({n for t in tasks.values() for n in t["accuracy"]}, key=int)
     rows = [
@@ -139,6 +142,8 @@ def render(card: dict[str, Any]) -> str:
         "",
         "## Accuracy by position of the evidence",
         "",
+        "Plain shares: at each position other pictures, often few.",
+        "",
     ]
     for count in SHOWN_POSITIONS:
         head = [f"{count} pictures", *(f"im {i + 1}" for i in range(int(count)))]
@@ -155,11 +160,12 @@ def render(card: dict[str, Any]) -> str:
     lines += _controls(card["controls"])
     if "against" in card:
         lines += _against(card["against"])
-    training = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in card.get("training", {}).items())
+    if sister is not None:
+        lines += section(sister)
     lines += [
         "## Training",
         "",
-        f"`python -m pocket.train` (resumable). {training}.",
+        f"`python -m pocket.train` (resumable). {spelled(card.get('training', {}))}.",
         f"Machine: {card.get('machine', 'unknown')}.",
         "",
         f"Attention supervision: {card['supervision']}",

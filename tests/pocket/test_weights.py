@@ -86,7 +86,7 @@ def test_exam_equals_stock_generate(model: Any) -> None:
     rng = np.random.default_rng(4)
     story, chosen = compose(pages.albums, 3, rng)
     questions = sample_questions(story, 8, rng)
-    marks = mark(model, collate([(Sheet(story, chosen, questions), pages)]), 3)
+    marks = mark(model, collate([(Sheet(story, chosen, questions), pages)]))
     pictures = [draw(scene) for scene in story.scenes]
     for question, one in zip(questions, marks, strict=True):
         content: list[dict[str, str]] = []
