@@ -24,16 +24,22 @@ Key = Callable[[Line], Hashable]
 
 
 def informative(
-    lines: Sequence[Line], margin: float = MARGIN, among: Collection[str] | None = None
+    lines: Sequence[Line],
+    margin: float = MARGIN,
+    among: Collection[str] | None = None,
+    least: float = LEAST_FULL,
 ) -> list[str]:
-    """Datasets that count, sorted; `among`: those that the checkpoint's card offers."""
+    """Datasets that count, sorted; `among`: those that the checkpoint's card offers.
+
+    `least`: the share that the whole cache must get right.
+    """
     asked = [line for line in lines if TEXT in line.rows and line.protocol == "question"]
     asked = asked or [line for line in lines if TEXT in line.rows]
     names = sorted({line.dataset for line in asked if among is None or line.dataset in among})
     return [
         name
         for name in names
-        if _mean(line.rows[FULL][0] for line in asked if line.dataset == name) >= LEAST_FULL
+        if _mean(line.rows[FULL][0] for line in asked if line.dataset == name) >= least
         and _mean(line.rows[FULL][0] - line.rows[TEXT][0] for line in asked if line.dataset == name)
         >= margin
     ]
