@@ -43,8 +43,8 @@ SUPERVISION = (
     "read the asked words off the reply row after layer 0, the picture's number off image "
     "tokens and the name off a note's value after layer 1, and after layer 3 the numbers of the "
     "counted pictures and kinds, colours and place of what each compared picture shows; "
-    "counting and comparing replies are asked for their answer after layer 4 already. Question- "
-    "aware pruning may be easier here than on a natural model; the sister shows how much of it."
+    "counting and comparing replies are asked for their answer after layer 4 already. "
+    "Question-aware pruning may be easier here than on a natural model; the sister shows how much of it."
 )
 
 
