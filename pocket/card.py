@@ -44,7 +44,8 @@ SUPERVISION = (
     "tokens and the name off a note's value after layer 1, and after layer 3 the numbers of the "
     "counted pictures and kinds, colours and place of what each compared picture shows; "
     "counting and comparing replies are asked for their answer after layer 4 already. "
-    "Question-aware pruning may be easier here than on a natural model; the sister shows how much of it."
+    "Question-aware pruning may be easier here than on a natural model; the sister shows how "
+    "much of it."
 )
 
 
