@@ -20,12 +20,11 @@ def section(found: dict[str, Any]) -> list[str]:
     return [
         "## Is pruning easy only because attention was shown where to look?",
         "",
-        "The sister has the same eyes, pictures and questions, and never had a loss on attention",
-        "(only linear heads that read the asked words and a picture's number). Accuracy with the",
-        f"whole cache and what pruning adds to it, in points with 95 % intervals, both on the same"
-        f" {found['questions']} questions",
-        "of held-out draws, on the tasks that both can do. *question*: the question is asked of "
-        "what was kept; *blind*: kept before it was known.",
+        "The sister has the same eyes, pictures and questions of the same kinds, and never had a",
+        "loss on attention (only linear heads that read the asked words and a picture's number).",
+        "Accuracy with the whole cache and what pruning adds to it, in points with 95 % intervals,",
+        f"both on the same {found['questions']} questions of held-out draws, of tasks both can do.",
+        "*question*: asked of what was kept; *blind*: kept before the question was known.",
         "",
         *_losses(found),
         "",

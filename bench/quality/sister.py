@@ -1,8 +1,8 @@
 """`python -m bench.quality.sister`: whether pruning is easy only where attention was supervised.
 
-The pocket's training shows attention the evidence for a while. Its sister has the same eyes, the
-same pictures and questions, and never any loss on where to look. Both answer the same questions
-with the same prunings; what comes out stands on the pocket's card (`pocket/sister.json`).
+The pocket's training shows attention the evidence for a while. Its sister has the same eyes,
+pictures and questions of the same kinds, and never any loss on where to look. Both answer the same
+questions with the same prunings; what comes out stands on the pocket's card (`pocket/sister.json`).
 """
 
 import argparse
@@ -52,7 +52,8 @@ def compared(pocket: Sequence[Line], sister: Sequence[Line]) -> dict[str, Any]:
     telling &= set(informative(sides["sister"], least=LEAST_SISTER))
     if not telling:
         raise ValueError("there is no task that both the pocket and its sister can do")
-    found: dict[str, Any] = {"questions": len(sides["pocket"]) // len(PROTOCOLS), "protocols": {}}
+    asked = sum(line.dataset in telling for line in sides["pocket"]) // len(PROTOCOLS)
+    found: dict[str, Any] = {"questions": asked, "protocols": {}}
     for protocol in PROTOCOLS:
         mine = {
             side: [x for x in lines if x.protocol == protocol and x.dataset in telling]

@@ -50,6 +50,7 @@ def test_what_the_sister_cannot_do_says_nothing() -> None:
     sister = [*lines("GPR1200", 1.0, 1.0), *lines("nuscenes", 0.25, 0.0)]
     found = compared(pocket, sister)
     assert list(found["protocols"]["question"]["tasks"]) == ["find"]
+    assert found["questions"] == 12
     with pytest.raises(ValueError, match="both the pocket and its sister"):
         compared(lines("nuscenes", 1.0, 0.0), lines("nuscenes", 0.25, 0.0))
 
