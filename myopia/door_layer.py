@@ -98,7 +98,7 @@ class MyopiaLayer(DynamicLayer):  # type: ignore[no-untyped-call]
         if bias.shape[1] > 1:
             bias = bias.repeat_interleave(query.shape[1] // bias.shape[1], dim=1)
         size = (query.shape[0], bias.shape[1], rows)
-        prefix = bias.clamp_min(least).to(query.dtype)[:, :, None].expand(*size, -1)
+        prefix = bias.to(query.dtype).clamp_min(least)[:, :, None].expand(*size, -1)
         return torch.cat([prefix, tail.expand(*size, -1)], dim=-1)
 
     def reset(self) -> None:
