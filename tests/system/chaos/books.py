@@ -48,9 +48,10 @@ class Verdict:
 
     @property
     def is_clean(self) -> bool:
-        return not (
-            self.lost or self.twice or self.wrong or self.seams or self.open or self.imbalance
-        )
+        """Nothing lost or doubled, nobody left dead, and hardly anyone had to be revived."""
+        faults = self.lost, self.twice, self.wrong, self.seams, self.open, self.imbalance, self.dead
+        # 1 of 22,009 where a worker was killed every 2.5 s, none in any other scene
+        return not any(faults) and self.revived <= max(1, self.accepted / 1000)
 
 
 @dataclass
