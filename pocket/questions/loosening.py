@@ -20,7 +20,7 @@ SOFT = frozenset(
 )
 FILLERS = (
     "please", "the", "a", "now", "it", "here", "you", "see", "then", "just", "of", "that",
-    "maybe", "hm",
+    "maybe", "hm", "kindly", "quickly",  # the last two are not in the vocabulary
 )  # fmt: skip
 
 
