@@ -25,12 +25,13 @@ from pocket.goals import RANGES, cells, scarce
 from pocket.model import Model
 from pocket.render import render
 from pocket.rivals import compare
+from pocket.turning import examine_turned
 
 COUNTS = list(range(2, 13))
 ALBUMS, STORIES, CONTROL_STORIES, SEED = 360, 120, 60, 1
-# Positions are compared on stories of their own, each about one task: there a position's share
-# must rest on many different pictures, or the luck of a few is taken for the position's.
-SERIES, PLACED_STORIES, PLACED_EACH = 360, 48, 12
+# Changes and movements are asked of albums that hold nothing else: elsewhere few pairs are linked.
+SERIES, LINKED_STORIES, LINKED_EACH = 360, 48, 12
+TURNED_STORIES, TURNED_EACH = 40, 4  # positions are compared on stories turned through them all
 SHORT_COUNTS, SHORT_ALBUMS, SHORT_STORIES = [2, 4, 6, 10], 8, 12
 OFFERED_FROM = 0.75
 SUPERVISION = (
@@ -67,28 +68,31 @@ def by_position(marks: list[Mark]) -> dict[str, dict[str, dict[str, float]]]:
     return {task: dict(rows) for task, rows in result.items()}
 
 
-def sit(model: Model, pages: Pages) -> list[Mark]:
-    """The marks of every question of the exam, controls aside."""
+def sit(model: Model, pages: Pages) -> tuple[list[Mark], list[Mark]]:
+    """Marks of every question of the exam, controls aside, and those that compare positions."""
     marks = examine(model, pages, COUNTS, STORIES, SEED)
     series = held_out(model, SERIES, only="series")
-    placed = sorted({one.task for one in marks if one.picture is not None})
-    for number, task in enumerate(placed):
-        asking = Asking({task: 1.0}, each=PLACED_EACH)
-        drawn = series if task in LINKED_TASKS else pages
-        marks += examine(model, drawn, COUNTS, PLACED_STORIES, SEED + 100 + number, asking)
+    turned = []
+    placed = {one.task for one in marks if one.picture is not None}
+    for drawn, tasks in ((pages, placed - LINKED_TASKS), (series, placed & LINKED_TASKS)):
+        asked = dict.fromkeys(sorted(tasks), TURNED_EACH)
+        turned += examine_turned(model, drawn, COUNTS, TURNED_STORIES, SEED + 100, asked)
+    for number, task in enumerate(sorted(LINKED_TASKS)):
+        asking = Asking({task: 1.0}, each=LINKED_EACH)
+        marks += examine(model, series, COUNTS, LINKED_STORIES, SEED + 200 + number, asking)
     more = SEED + 10
     while missing := scarce(marks):
         for task, name in missing:
             marks += examine(model, pages, RANGES[name], 16, more, Asking({task: 1.0}))
         more += 1
-    return marks
+    return marks, turned
 
 
 def measure(model: Model) -> dict[str, Any]:
     """The card's numbers."""
     pages = held_out(model, ALBUMS)
-    marks = sit(model, pages)
-    positions = by_position(marks)
+    marks, turned = sit(model, pages)
+    positions = by_position(turned)
     tasks: dict[str, Any] = {}
     for task, row in table(marks).items():
         share = sum(hit for n, (hit, _) in row.items() if int(n) <= 10)
@@ -101,8 +105,8 @@ def measure(model: Model) -> dict[str, Any]:
         }
     found = controls(model, pages, CONTROL_STORIES, SEED + 2)
     return {
-        "format": 3,
-        "goals": cells(marks),
+        "format": 4,
+        "goals": cells(marks, turned),
         "tasks": tasks,
         "controls": found,
         "supervision": SUPERVISION,

@@ -4,7 +4,7 @@ Knows no model and no drawing.
 """
 
 from collections import defaultdict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from typing import Any
 
 import numpy as np
@@ -31,12 +31,11 @@ PER_POSITION = 60  # fewer say nothing about a position
 TURNS = 200  # of the fit by turns: more change no third digit
 
 
-def cells(marks: list[Mark]) -> dict[str, dict[str, dict[str, Any]]]:
+def cells(marks: list[Mark], turned: Iterable[Mark] = ()) -> dict[str, dict[str, dict[str, Any]]]:
     """Task -> range -> share right, questions, and how far the worst position lies under the mean.
 
-    `dip` is None where evidence has no single position or too few questions share one; else what
-    is left of the difference once the same evidence is compared with itself elsewhere, and
-    `dip_error` its standard error.
+    `turned`: questions whose evidence stands at every position (`pocket.turning`). `dip` is None
+    where there are too few; `dip_error` is its standard error.
     """
     found: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
     for name, counts in RANGES.items():
@@ -47,7 +46,8 @@ def cells(marks: list[Mark]) -> dict[str, dict[str, dict[str, Any]]]:
         for task, own in by_task.items():
             share = sum(one.right for one in own) / len(own)
             cell: dict[str, Any] = {"accuracy": round(share, 3), "questions": len(own), "dip": None}
-            if effects := position_effects(own):
+            moved = [one for one in turned if one.task == task and one.pictures in counts]
+            if effects := position_effects(moved):
                 worst, error = min(effects.values())
                 cell |= {"dip": round(-worst, 3), "dip_error": round(error, 3)}
             found[task][name] = cell

@@ -50,9 +50,9 @@ def _goals(card: dict[str, Any]) -> list[str]:
         "## Goals",
         "",
         "In brackets: questions, and how many points the worst position of the evidence lies under",
-        f"the cell's mean, pictures being equal (positions of {PER_POSITION} and more questions; 4",
-        "wanted) ± its standard error: a fit of evidence and position, since which pictures stand",
-        "where by luck moves a position's plain share by more. The worst of many is low by chance.",
+        "the mean over positions (4 wanted) ± its standard error. For that every story is asked",
+        "once with its pictures at each place of the row, so that positions are compared on equal",
+        f"pictures (positions of {PER_POSITION} and more questions).",
         "",
         *_grid(head, rows),
         "",
@@ -142,7 +142,7 @@ def render(card: dict[str, Any], sister: dict[str, Any] | None = None) -> str:
         "",
         "## Accuracy by position of the evidence",
         "",
-        "Plain shares: at each position other pictures, often few.",
+        "Each row: the same questions, their evidence at one position after the other.",
         "",
     ]
     for count in SHOWN_POSITIONS:

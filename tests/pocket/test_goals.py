@@ -22,7 +22,7 @@ def test_cells_by_hand() -> None:
     """2 to 6 pictures: 60 + 40 + 10 of 200 right; position 1 at .60 of a mean of .55."""
     own = marks("find", 2, 1, 60, 40) + marks("find", 6, 2, 40, 40) + marks("find", 3, 3, 10, 10)
     own += marks("find", 7, None, 3, 1)
-    found = cells(own)["find"]
+    found = cells(own, own)["find"]
     dip = found["2-6"].pop("dip_error"), found["2-6"].pop("dip")
     assert dip == (0, 0.05)  # position 2: .50; one evidence, so nothing to see an error in
     assert found["2-6"] == {"accuracy": 0.55, "questions": 200}
@@ -43,7 +43,8 @@ def test_a_position_is_judged_by_evidence_that_stands_elsewhere_too() -> None:
     found = {p: effect for p, (effect, _) in position_effects(own).items()}
     assert found[1] == pytest.approx(found[2], abs=1e-6)
     assert found[1] - found[3] == pytest.approx(0.25, abs=1e-6)
-    assert cells(own)["find"]["2-6"]["dip"] == pytest.approx(0.25 * 900 / 1100, abs=0.001)
+    assert cells(own)["find"]["2-6"]["dip"] is None
+    assert cells(own, own)["find"]["2-6"]["dip"] == pytest.approx(0.25 * 900 / 1100, abs=0.001)
     assert position_effects(seen("once", 1, 5, 9)) == {}
     alike = [
         m for e in range(100) for p in (1, 2) for m in seen(f"e{e}", p, int(e < 60 - 10 * p), 1)

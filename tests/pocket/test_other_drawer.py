@@ -12,7 +12,7 @@ from pocket.questions import wordings
 from pocket.questions.wordings import WORDINGS
 from pocket.sheets import ids_of
 from tests.pocket.other_exam import other_pages
-from tests.pocket.unseen_wordings import UNSEEN
+from tests.pocket.unseen_wordings import STRANGERS, UNSEEN
 
 CARD = weights_folder() / "card.json"
 
@@ -42,7 +42,7 @@ def test_no_unseen_wording_was_trained() -> None:
     slots = {"thing": "red circle", "k": "2", "j": "3", "shape": "circle", "color": "red"}
     slots |= {"name": "amber", "digit": "7"}
     trained = {ids_of(way.format(**slots)) for ways in WORDINGS.values() for way in ways}
-    unseen = [way for ways in UNSEEN.values() for way in ways]
+    unseen = [way for ways in (*UNSEEN.values(), *STRANGERS.values()) for way in ways]
     assert [way for way in unseen if ids_of(way.format(**slots)) in trained] == []
 
 

@@ -12,13 +12,13 @@ from pocket.exam import LINKED_TASKS, Asking, Mark, examine, held_out
 from pocket.model import Model
 from pocket.questions.wordings import WORDINGS
 from pocket.stories import WEIGHTS
-from tests.pocket.unseen_wordings import UNSEEN
+from tests.pocket.unseen_wordings import STRANGERS, UNSEEN
 
 COUNTS, ALBUMS, FIRST, STORIES, EACH, SEED = [4, 6], 120, 50_000, 36, 8, 9
 
 
-def asked_both_ways(model: Model) -> dict[str, tuple[list[Mark], list[Mark]]]:
-    """Task -> marks of unseen and of trained wordings."""
+def asked_in_all_ways(model: Model) -> dict[str, tuple[list[Mark], ...]]:
+    """Task -> marks of trained wordings, of unseen ones, of a stranger's."""
     pages = held_out(model, ALBUMS, FIRST)
     series = held_out(model, ALBUMS, FIRST, only="series")
     found = {}
@@ -26,10 +26,11 @@ def asked_both_ways(model: Model) -> dict[str, tuple[list[Mark], list[Mark]]]:
         words = "find" if task.startswith("find") else task
         drawn = series if task in LINKED_TASKS else pages
         asking = Asking({task: 1.0}, each=EACH)
-        trained = examine(model, drawn, COUNTS, STORIES, SEED, asking)
-        with patch.dict(WORDINGS, {words: UNSEEN[words]}):
-            unseen = examine(model, drawn, COUNTS, STORIES, SEED, asking)
-        found[task] = (unseen, trained)
+        columns = []
+        for ways in (WORDINGS, UNSEEN, STRANGERS):
+            with patch.dict(WORDINGS, {words: ways[words]}):
+                columns.append(examine(model, drawn, COUNTS, STORIES, SEED, asking))
+        found[task] = tuple(columns)
     return found
 
 
@@ -39,13 +40,16 @@ def share(marks: list[Mark]) -> float:
 
 
 def main() -> None:
-    """Print unseen, trained and their difference in points."""
+    """Print the shares right, and what unseen wordings add to the trained ones, in points."""
     model = load(sys.argv[1] if len(sys.argv) > 1 else weights_folder())
-    print("| task | questions | unseen | trained | points |\n|---|--:|--:|--:|--:|")
-    for task, (unseen, trained) in asked_both_ways(model).items():
-        gain = 100 * (share(unseen) - share(trained))
+    print("| task | questions | trained | unseen | points | a stranger's | points |")
+    print("|---|--:|--:|--:|--:|--:|--:|")
+    for task, columns in asked_in_all_ways(model).items():
+        trained, unseen, strange = map(share, columns)
         print(
-            f"| {task} | {len(unseen)} | {share(unseen):.3f} | {share(trained):.3f} | {gain:+.1f} |"
+            f"| {task} | {min(map(len, columns))} | {trained:.3f} "
+            f"| {unseen:.3f} | {100 * (unseen - trained):+.1f} "
+            f"| {strange:.3f} | {100 * (strange - trained):+.1f} |"
         )
 
 

@@ -1,4 +1,4 @@
-"""Five paraphrases per task that training never used; same slots as `pocket.questions.wordings`."""
+"""Paraphrases of each task that training never used; same slots as `pocket.questions.wordings`."""
 
 UNSEEN: dict[str, tuple[str, ...]] = {
     "find": (
@@ -77,5 +77,97 @@ UNSEEN: dict[str, tuple[str, ...]] = {
         "The {shape} moves in which direction from photo {k} to photo {j}?",
         "Which way is the {shape} going from image {k} to image {j}?",
         "What is the movement of the {shape} between image {k} and image {j}?",
+    ),
+}
+
+# Written by somebody who had seen neither the trained wordings nor the list above, eight a task;
+# those that training has too are left out.
+STRANGERS: dict[str, tuple[str, ...]] = {
+    "find": (
+        "Which picture has a {thing} in it?",
+        "Please tell me which photo contains the {thing}.",
+        "Find the picture with a {thing} and give me its number.",
+        "In which image can I see a {thing}?",
+        "I'm looking for the {thing}. Which picture is it in?",
+        "Only one of these photos shows a {thing}. What number is that photo?",
+    ),
+    "color": (
+        "In image {k}, what is the color of the {shape}?",
+        "Look at picture {k}. What color does the {shape} have?",
+        "Which color is the {shape} that you see in image {k}?",
+        "There is a {shape} in photo {k}. Can you say what color it is?",
+        "Please look at image number {k} and name the color used for the {shape}.",
+    ),
+    "shape": (
+        "What shape is {color} in picture {k}?",
+        "Which shape in image {k} is {color}?",
+        "In photo {k}, what is the {color} shape?",
+        "Tell me the name of the {color} shape in picture {k}.",
+        "Look at image {k} and say which shape is colored {color}.",
+        "Something in photo {k} is {color}. What shape is it?",
+        "I see a {color} thing in image number {k}. Can you tell me what shape it has?",
+    ),
+    "digit": (
+        "What digit is in picture {k}?",
+        "Which number is written in image {k}?",
+        "Read the digit in photo {k}, please.",
+        "Can you tell me what digit picture {k} shows?",
+        "Look at image {k}. What number do you see there?",
+        "In photo {k} there is a digit. Which one is it?",
+        "What does the number written on image number {k} say?",
+    ),
+    "exist": (
+        "Look at picture {k} and tell me if it has a {thing}.",
+        "In image {k}, is there any {thing}?",
+        "Yes or no: photo {k} contains a {thing}.",
+        "I want to know whether a {thing} appears in picture {k}.",
+        "Please check image number {k}. Do you find a {thing} there?",
+    ),
+    "exist any": (
+        "Do any of these images show a {thing}?",
+        "Can you see a {thing} anywhere in the photos?",
+        "Tell me if a {thing} appears in any of the images.",
+        "Look through all the photos. Is there a {thing} in one of them?",
+        "I would like to know whether one or more of the images contain a {thing}, yes or no.",
+    ),
+    "count": (
+        "In how many of the images is there a {thing}?",
+        "Count the photos that have a {thing}.",
+        "What is the number of pictures with a {thing} in them?",
+        "Can you tell me how many of these images contain a {thing}?",
+        "Go through all the photos and count how many show a {thing}.",
+        "A {thing} appears in how many pictures?",
+        "Of all the images here, how many have a {thing}?",
+    ),
+    "describe": (
+        "Tell me what you see in photo {k}.",
+        "Please list everything that is in picture {k}.",
+        "Can you write a short caption for photo {k}?",
+        "Look at picture {k} and say what things are in it.",
+        "I can't see image number {k}. Could you tell me all that is there?",
+    ),
+    "needle": (
+        "What number did the note give for {name}?",
+        "One of the notes between the pictures was about {name}. What did it say?",
+        "According to the text, {name} is what number?",
+        "Do you remember the value of {name}?",
+        "Somewhere among the images there was a note on {name}. Please give me its value.",
+        "Which value does {name} have in the note?",
+    ),
+    "change": (
+        "What is different in image {j} compared to image {k}?",
+        "Compare picture {k} with picture {j}. What is not the same anymore?",
+        "Going from image {k} to image {j}, what has changed?",
+        "Look at photo {k} first and then photo {j}. What is the change?",
+        "How does picture {j} differ from picture {k}?",
+        "Please describe the difference you see when you go from image {k} to {j}.",
+    ),
+    "move": (
+        "In what direction did the {shape} go between image {k} and image {j}?",
+        "Tell me the direction the {shape} moved in from picture {k} to {j}.",
+        "Look at image {k} and then image {j}. Which direction has the {shape} moved?",
+        "The {shape} is in a new place in photo {j} compared to photo {k}. Which way did it go?",
+        "Between picture {k} and picture {j}, did the {shape} move left, right, up or down?",
+        "Can you say which way the {shape} was moved when going from image {k} to image {j}?",
     ),
 }
