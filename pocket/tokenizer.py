@@ -50,7 +50,8 @@ def normalizer_rules() -> list[tuple[str, str]]:
         nth = rf"(?:{k}{suffix}|{ordinal})"
         rules += [(rf"\b(?:a )?{nth} image\b", f"image {k}"), (rf"\b(?:a )?{nth}\b", f"{k}")]
     rules += [(rf"\b{word}\b", str(k)) for k, word in enumerate(CARDINALS)]
-    return rules
+    # "in what image the 7 is" asks for a number; "what image 7 shows" names one
+    return [*rules, (r"\bwhat image\b(?! \d)", "which image")]
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:

@@ -22,6 +22,7 @@ SAME = [
     ("How many images show a star?", "How many pictures show a star"),
     ("Note: amber is 7.", "note - Amber is seven"),
     ("Is there a heart in any image?", "Is there a heart in any photo?"),
+    ("Tell me in which image the 7 is.", "Tell me in what picture the 7 is."),
 ]
 
 
@@ -34,6 +35,14 @@ def processor() -> Any:
 def test_spellings_fold(processor: Any, one: str, other: str) -> None:
     first, second = (processor.tokenizer(text).input_ids for text in (one, other))
     assert first == second
+
+
+@pytest.mark.parametrize("text", ["Say what image 3 shows.", "Say what the third photo shows."])
+def test_an_image_with_a_number_is_not_asked_for(processor: Any, text: str) -> None:
+    """Only "what image" without one means the same as "which image"."""
+    wanted = VOCABULARY.index("what"), VOCABULARY.index("image"), VOCABULARY.index("3")
+    ids = processor.tokenizer(text).input_ids
+    assert tuple(ids[1:4]) == wanted
 
 
 def test_documented_wordings_are_known(processor: Any) -> None:
