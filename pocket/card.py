@@ -28,7 +28,7 @@ from pocket.rivals import compare
 from pocket.turning import examine_turned
 
 COUNTS = list(range(2, 13))
-ALBUMS, STORIES, CONTROL_STORIES, SEED = 360, 120, 60, 1
+ALBUMS, STORIES, CONTROL_STORIES, SEED = 1080, 240, 60, 1
 # Changes and movements are asked of albums that hold nothing else: elsewhere few pairs are linked.
 SERIES, LINKED_STORIES, LINKED_EACH = 360, 48, 12
 TURNED_STORIES, TURNED_EACH = 40, 4  # positions are compared on stories turned through them all

@@ -3,6 +3,7 @@
 Knows no model and no drawing.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Hashable, Iterable
 from typing import Any
@@ -32,10 +33,10 @@ TURNS = 200  # of the fit by turns: more change no third digit
 
 
 def cells(marks: list[Mark], turned: Iterable[Mark] = ()) -> dict[str, dict[str, dict[str, Any]]]:
-    """Task -> range -> share right, questions, and how far the worst position lies under the mean.
+    """Task -> range -> share right, its standard error, questions, and how low a position lies.
 
-    `turned`: questions whose evidence stands at every position (`pocket.turning`). `dip` is None
-    where there are too few; `dip_error` is its standard error.
+    `turned`: questions whose evidence stands at every position (`pocket.turning`). `dip` is how far
+    the worst lies under the mean over positions, with its standard error; None where too few tell.
     """
     found: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
     for name, counts in RANGES.items():
@@ -45,13 +46,27 @@ def cells(marks: list[Mark], turned: Iterable[Mark] = ()) -> dict[str, dict[str,
                 by_task[one.task].append(one)
         for task, own in by_task.items():
             share = sum(one.right for one in own) / len(own)
-            cell: dict[str, Any] = {"accuracy": round(share, 3), "questions": len(own), "dip": None}
+            cell: dict[str, Any] = {
+                "accuracy": round(share, 3),
+                "error": round(share_error(own), 3),
+                "questions": len(own),
+                "dip": None,
+            }
             moved = [one for one in turned if one.task == task and one.pictures in counts]
             if effects := position_effects(moved):
                 worst, error = min(effects.values())
                 cell |= {"dip": round(-worst, 3), "dip_error": round(error, 3)}
             found[task][name] = cell
     return dict(found)
+
+
+def share_error(marks: list[Mark]) -> float:
+    """Standard error of the share right, questions about the same pictures taken together."""
+    share = sum(one.right for one in marks) / len(marks)
+    apart: dict[Hashable, float] = defaultdict(float)
+    for one in marks:
+        apart[one.evidence] += one.right - share
+    return math.sqrt(sum(rest**2 for rest in apart.values())) / len(marks)
 
 
 def position_effects(marks: list[Mark]) -> dict[int, tuple[float, float]]:

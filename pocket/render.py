@@ -42,14 +42,16 @@ def _goals(card: dict[str, Any]) -> list[str]:
             short = "" if cell["accuracy"] >= least else f", **{least:.2f} wanted**"
             dip, error = cell["dip"], 100 * cell.get("dip_error", 0)
             low = "" if dip is None else f", -{100 * max(0.0, dip):.0f} ± {error:.0f}"
-            row.append(f"{cell['accuracy']:.2f} ({cell['questions']}{low}){short}")
+            share = f"{cell['accuracy']:.3f} ± {cell['error']:.3f}"
+            row.append(f"{share} ({cell['questions']}{low}){short}")
         for one in past[::-1]:
             row += [_share(one["goals"].get(task, {}).get(name)) for name in RANGES]
         rows.append(row)
     return [
         "## Goals",
         "",
-        "In brackets: questions, and how many points the worst position of the evidence lies under",
+        "Share right ± its standard error (questions about the same pictures taken together). In",
+        "brackets: questions, and how many points the worst position of the evidence lies under",
         "the mean over positions (4 wanted) ± its standard error. For that every story is asked",
         "once with its pictures at each place of the row, so that positions are compared on equal",
         f"pictures (positions of {PER_POSITION} and more questions).",

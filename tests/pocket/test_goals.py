@@ -7,7 +7,7 @@ import pytest
 
 from pocket import card, weights_folder
 from pocket.exam import Asking, Mark, examine, held_out
-from pocket.goals import PER_CELL, WANTED, cells, position_effects, scarce
+from pocket.goals import PER_CELL, WANTED, cells, position_effects, scarce, share_error
 from pocket.render import render
 from pocket.rivals import compare
 
@@ -25,10 +25,20 @@ def test_cells_by_hand() -> None:
     found = cells(own, own)["find"]
     dip = found["2-6"].pop("dip_error"), found["2-6"].pop("dip")
     assert dip == (0, 0.05)  # position 2: .50; one evidence, so nothing to see an error in
-    assert found["2-6"] == {"accuracy": 0.55, "questions": 200}
-    assert found["7-12"] == {"accuracy": 0.75, "questions": 4, "dip": None}
+    assert found["2-6"] == {"accuracy": 0.55, "error": 0, "questions": 200}
+    assert found["7-12"] == {"accuracy": 0.75, "error": 0, "questions": 4, "dip": None}
     assert scarce(own) == {("find", "2-6"): PER_CELL - 200, ("find", "7-12"): PER_CELL - 4}
     assert scarce(marks("count", 4, None, PER_CELL, 0)) == {}
+
+
+def test_the_error_of_a_share_counts_pictures_not_questions() -> None:
+    """Four questions about each of 25 pictures, all right or all wrong: as good as 25 questions."""
+    alike = [
+        Mark("find", 4, 1, picture < 20, evidence=picture) for picture in range(25) for _ in "four"
+    ]
+    assert share_error(alike) == pytest.approx((0.8 * 0.2 / 25) ** 0.5)
+    apart = [Mark("find", 4, 1, i < 80, evidence=i) for i in range(100)]
+    assert share_error(apart) == pytest.approx((0.8 * 0.2 / 100) ** 0.5)
 
 
 def test_a_position_is_judged_by_evidence_that_stands_elsewhere_too() -> None:
@@ -86,13 +96,15 @@ def test_a_checkpoint_equals_itself(model: Any) -> None:
 
 def test_the_page_says_what_is_missed() -> None:
     found = json.loads((weights_folder() / "card.json").read_text())
-    cell = {"accuracy": 0.5, "questions": 432, "dip": 0.061, "dip_error": 0.012}
-    good = {"accuracy": 1.0, "questions": 432, "dip": None}
+    cell = {"accuracy": 0.5, "error": 0.024}
+    cell |= {"questions": 432, "dip": 0.061, "dip_error": 0.012}
+    good = {"accuracy": 1.0, "error": 0, "questions": 432, "dip": None}
     found["goals"] = {task: {"2-6": cell, "7-12": good} for task in WANTED}
     past = {task: {"2-6": {"accuracy": 0.25}, "7-12": {"accuracy": 0.125}} for task in WANTED}
     found["history"] = [{"release": 1, "goals": past}]
     page = render(found)
-    assert "| find | 0.50 (432, -6 ± 1), **0.95 wanted** | 1.00 (432) | 0.25 | 0.12 |" in page
+    row = "| find | 0.500 ± 0.024 (432, -6 ± 1), **0.95 wanted** | 1.000 ± 0.000 (432) |"
+    assert f"{row} 0.25 | 0.12 |" in page
     assert "release 1: 2-6" in page
 
 
