@@ -11,7 +11,7 @@ from PIL import Image
 
 from pocket.albums import PICTURES, Album, Step, _changed, _distinct, _grid, _loose
 from pocket.backgrounds import Background
-from pocket.exam import Mark, encode, examine, show
+from pocket.exam import LINKED_TASKS, Asking, Mark, encode, examine, show
 from pocket.features import Pages
 from pocket.scene import Scene, Thing
 from tests.pocket.other_drawer import Drawn, Item, draw_other, scenery
@@ -112,6 +112,21 @@ def other_marks(model: Any, counts: list[int], stories: int, seed: int = 0) -> l
     return examine(model, other_pages(model, 24, seed), counts, stories, seed)
 
 
+def linked_marks(model: Any, counts: list[int], stories: int, seed: int = 0) -> list[Mark]:
+    """Marks of changes and movements, about albums that hold nothing else: more different pairs."""
+    made: list[Album] = []
+    pictures: list[Image.Image] = []
+    for number in range(60):
+        album, shown = _series(np.random.default_rng([seed, number, 78]))
+        made.append(album)
+        pictures += shown
+    pages = encode(model, made, pictures, labelled=False)
+    marks: list[Mark] = []
+    for task in sorted(LINKED_TASKS):
+        marks += examine(model, pages, counts, stories, seed, Asking({task: 1.0}, each=6))
+    return marks
+
+
 if __name__ == "__main__":
     import torch
     from transformers import LlavaNextForConditionalGeneration
@@ -121,4 +136,6 @@ if __name__ == "__main__":
     torch.set_num_threads(2)
     place = sys.argv[1] if len(sys.argv) > 1 else weights_folder()
     loaded = LlavaNextForConditionalGeneration.from_pretrained(place)
-    print(show(other_marks(loaded, [2, 4, 6, 8, 10, 12], 40)))
+    asked = [2, 4, 6, 8, 10, 12]
+    found = [one for one in other_marks(loaded, asked, 40) if one.task not in LINKED_TASKS]
+    print(show(found + linked_marks(loaded, asked, 30)))
