@@ -17,7 +17,7 @@ import { showSheet } from "./sheet.js";
 import { watchState } from "./status.js";
 
 const pictures = new Pictures();
-let knobs, rest, compare, estimate = () => {}, runs = [], turns = 0, model = "";
+let knobs, rest, compare, estimate = Object.assign(() => {}, { drop() {} }), runs = [], turns = 0, model = "";
 
 async function open() {
   dressUp(() => { pictures.retry(); changed(); });
@@ -87,6 +87,7 @@ function isReady() {
 function blame(node, words) {
   node.setAttribute("aria-invalid", "true");
   node.focus();
+  estimate.drop();
   find("estimate").textContent = words;
   find("estimate").classList.add("over");
   node.addEventListener("blur", () => node.removeAttribute("aria-invalid"), { once: true });

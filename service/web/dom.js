@@ -23,13 +23,15 @@ export function say(text) {
   find("said").textContent = text;
 }
 
-/** Calls `action` once nothing new came for `ms`. */
+/** Calls `action` once nothing new came for `ms`; `drop()` forgets a call that waits. */
 export function settled(action, ms) {
   let timer = 0;
-  return (...args) => {
+  const later = (...args) => {
     clearTimeout(timer);
     timer = setTimeout(() => action(...args), ms);
   };
+  later.drop = () => clearTimeout(timer);
+  return later;
 }
 
 export function bytes(count) {

@@ -5,16 +5,20 @@ import { bytes, el, find, plural, settled } from "./dom.js";
 
 const PAUSE_MS = 350;
 
-/** `bodyOf()` gives the ask's body, or null while there is nothing to estimate. */
+/**
+ * `bodyOf()` gives the ask's body, or null while there is nothing to estimate. What comes back is
+ * called at every change; its `drop()` gives up one on its way, for whoever writes into the line.
+ */
 export function keepEstimating(bodyOf) {
   const line = find("estimate");
   let leave = new AbortController();
-  return settled(async () => {
+  const later = settled(async () => {
     leave.abort();
     leave = new AbortController();
     const { signal } = leave;
     try {
       const body = await bodyOf();
+      if (signal.aborted) return;
       if (!body) { show([]); return; }
       const told = await (await call("POST", "/v1/estimate", { json: body, signal })).json();
       if (!signal.aborted) show(wordsOf(told, body.pruning), told.fits === false);
@@ -22,6 +26,7 @@ export function keepEstimating(bodyOf) {
       if (error.name !== "AbortError" && !signal.aborted) show(quiet(error.code) ? [] : [error.message], true);
     }
   }, PAUSE_MS);
+  return Object.assign((...args) => later(...args), { drop() { later.drop(); leave.abort(); } });
 
   function show(parts, over = false) {
     line.classList.toggle("over", over);

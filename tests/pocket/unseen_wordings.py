@@ -84,7 +84,6 @@ UNSEEN: dict[str, tuple[str, ...]] = {
 # those that training has too are left out.
 STRANGERS: dict[str, tuple[str, ...]] = {
     "find": (
-        "Which picture has a {thing} in it?",
         "Please tell me which photo contains the {thing}.",
         "Find the picture with a {thing} and give me its number.",
         "In which image can I see a {thing}?",

@@ -95,6 +95,18 @@ def test_nothing_is_sent_without_pictures_or_question(
     assert not script.asked
 
 
+def test_what_is_missing_stays_told_when_an_estimate_was_on_its_way(
+    tab: Tab, script: Script
+) -> None:
+    """Whoever presses at once, before the estimate of the last change was shown, reads why not."""
+    tab.page.fill("#question", "?")
+    tab.page.fill("#question", "")
+    tab.page.click("#go")
+    tab.page.wait_for_timeout(700)  # longer than an estimate waits
+    assert "at least one picture" in tab.page.inner_text("#estimate")
+    assert not script.asked
+
+
 @pytest.mark.parametrize("failures", [1, 9], ids=["once", "always"])
 def test_a_part_that_does_not_arrive_is_loaded_again_or_told_of(
     browser: Any, gateway: tuple[str, Script], script: Script, failures: int
