@@ -13,7 +13,6 @@ import pytest
 from tests.redis_server import RedisServer
 from tests.wire.asks import make_ask, make_done
 from wire import calls
-from wire.doorbell import MOST_UNHEARD, Ear
 from wire.errors import AskLost, StoreUnavailable
 from wire.ledger import AsyncLedger, Ledger
 from wire.mailbox import AsyncMailbox, Mailbox
@@ -240,28 +239,6 @@ def test_an_expected_ask_is_read_at_its_bells_alone(
             assert (made - before, looks() - made) == (0, 0)  # the bell told both events
 
     play(wire_settings, story)
-
-
-def test_what_bells_tell_is_taken_up_only_where_nothing_is_missing() -> None:
-    async def story() -> None:
-        ear = Ear(look=False)
-        ear.ring("0-0", [("5-0", "a"), ("5-1", "b")])
-        ear.ring("5-1", [("10-0", "c")])
-        assert await ear.rows_after("0-0") == [("5-0", "a"), ("5-1", "b"), ("10-0", "c")]
-        ear.ring("5-1", [("10-0", "c")])
-        assert await ear.rows_after("10-0") == []  # read already
-        ear.ring("10-0", [("11-0", "d")])
-        ear.ring("12-0", [("13-0", "f")])  # the bell of e was missed
-        assert await ear.rows_after("10-0") is None
-        ear.ring("13-0", [("14-0", "g")])
-        ear.ring()
-        assert await ear.rows_after("13-0") is None
-        for _ in range(MOST_UNHEARD + 1):
-            ear.ring("14-0", [("15-0", "h")])
-        assert await ear.rows_after("14-0") is None
-        assert await Ear(look=True).rows_after("0-0") is None
-
-    asyncio.run(story())
 
 
 @pytest.mark.parametrize("length", [10, 5000])
