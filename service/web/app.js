@@ -17,7 +17,7 @@ import { showSheet } from "./sheet.js";
 import { watchState } from "./status.js";
 
 const pictures = new Pictures();
-let knobs, rest, compare, estimate = Object.assign(() => {}, { drop() {} }), runs = [], turns = 0, model = "";
+let knobs, rest, compare, estimate = Object.assign(() => {}, { drop() {} }), runs = [], turns = 0, model = "", blamed = "";
 
 async function open() {
   dressUp(() => { pictures.retry(); changed(); });
@@ -51,6 +51,8 @@ function changed() {
   compare.show();
   find("reset").hidden = knobs.isDefault() && !rest.count();
   find("more-count").textContent = rest.count() ? `${rest.count()} changed` : "";
+  if (blamed && lacking()?.[1] === blamed) return;
+  blamed = "";
   estimate();
 }
 
@@ -76,22 +78,29 @@ function fill({ question = "", options = [] }) {
   find("go").focus();
 }
 
-function isReady() {
-  if (!pictures.list.length) return blame(find("drop"), "Add at least one picture first");
+/** What an ask still lacks: where, and the words for it; null where nothing. */
+function lacking() {
+  if (!pictures.list.length) return [find("drop"), "Add at least one picture first"];
   const fault = pictures.list.findIndex((picture) => picture.fault);
-  if (fault >= 0) return blame(find("sheet").children[fault].querySelector(".grip"), `Picture ${fault + 1} cannot be used: remove it first`);
-  if (!find("question").value.trim()) return blame(find("question"), "Write a question first");
-  return true;
+  if (fault >= 0) return [find("sheet").children[fault].querySelector(".grip"), `Picture ${fault + 1} cannot be used: remove it first`];
+  return find("question").value.trim() ? null : [find("question"), "Write a question first"];
+}
+
+/** Whether an ask can be sent; says why not, which stands until that is made good. */
+function isReady() {
+  const lack = lacking();
+  if (lack) blame(...lack);
+  return !lack;
 }
 
 function blame(node, words) {
   node.setAttribute("aria-invalid", "true");
   node.focus();
   estimate.drop();
+  blamed = words;
   find("estimate").textContent = words;
   find("estimate").classList.add("over");
   node.addEventListener("blur", () => node.removeAttribute("aria-invalid"), { once: true });
-  return false;
 }
 
 async function ask() {

@@ -107,6 +107,29 @@ def test_what_is_missing_stays_told_when_an_estimate_was_on_its_way(
     assert not script.asked
 
 
+def test_what_is_missing_stays_told_when_a_picture_is_stored_later(
+    tab: Tab, files: list[Path]
+) -> None:
+    kept: list[Any] = []
+
+    def hold(route: Any) -> None:
+        kept.append(route)
+
+    tab.page.route("**/v1/images", hold)
+    tab.page.set_input_files("#files", files[:2])
+    tab.page.wait_for_timeout(700)  # longer than an estimate waits
+    assert kept
+    tab.page.click("#go")
+    for route in kept:
+        route.continue_()
+    tab.stored(2)
+    tab.page.wait_for_timeout(700)
+    assert "Write a question" in tab.page.inner_text("#estimate")
+    tab.page.fill("#question", "which?")
+    tab.page.get_by_text("picture tokens").wait_for()
+    assert "Write a question" not in tab.page.inner_text("#estimate")
+
+
 @pytest.mark.parametrize("failures", [1, 9], ids=["once", "always"])
 def test_a_part_that_does_not_arrive_is_loaded_again_or_told_of(
     browser: Any, gateway: tuple[str, Script], script: Script, failures: int
