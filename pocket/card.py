@@ -8,10 +8,12 @@ then adds what pruning does to the sister checkpoint.
 import argparse
 import json
 import math
+import os
 import platform
 import sys
 import time
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,9 @@ from transformers import LlavaNextForConditionalGeneration
 
 from pocket import weights_folder
 from pocket.controls import controls
-from pocket.exam import LINKED_TASKS, Asking, Mark, examine, held_out, table
-from pocket.features import Pages
+from pocket.exam import LINKED_TASKS, PLACED, Asking, Mark, examine, held_out, table
 from pocket.goals import RANGES, cells, scarce
+from pocket.hall import Drawing, Sit, joined, open_hall
 from pocket.model import Model
 from pocket.render import render
 from pocket.rivals import compare
@@ -68,30 +70,37 @@ def by_position(marks: list[Mark]) -> dict[str, dict[str, dict[str, float]]]:
     return {task: dict(rows) for task, rows in result.items()}
 
 
-def sit(model: Model, pages: Pages) -> tuple[list[Mark], list[Mark]]:
+def exam(anything: Sit, series: Sit) -> tuple[list[Mark], list[Mark]]:
     """Marks of every question of the exam, controls aside, and those that compare positions."""
-    marks = examine(model, pages, COUNTS, STORIES, SEED)
-    series = held_out(model, SERIES, only="series")
-    turned = []
-    placed = {one.task for one in marks if one.picture is not None}
-    for drawn, tasks in ((pages, placed - LINKED_TASKS), (series, placed & LINKED_TASKS)):
-        asked = dict.fromkeys(sorted(tasks), TURNED_EACH)
-        turned += examine_turned(model, drawn, COUNTS, TURNED_STORIES, SEED + 100, asked)
+    placed = dict.fromkeys(sorted(PLACED - LINKED_TASKS), TURNED_EACH)
+    linked = dict.fromkeys(sorted(PLACED & LINKED_TASKS), TURNED_EACH)
+    mixed = partial(examine, stories=STORIES, seed=SEED)
+    turned = partial(examine_turned, stories=TURNED_STORIES, seed=SEED + 100)
+    most_first = sorted(COUNTS, reverse=True)  # or the longest would be waited for at the end
+    marks = anything([partial(mixed, counts=[n]) for n in most_first])
+    moved = anything([partial(turned, counts=[n], asked=placed) for n in most_first])
     for number, task in enumerate(sorted(LINKED_TASKS)):
         asking = Asking({task: 1.0}, each=LINKED_EACH)
-        marks += examine(model, series, COUNTS, LINKED_STORIES, SEED + 200 + number, asking)
-    more = SEED + 10
-    while missing := scarce(marks):
-        for task, name in missing:
-            marks += examine(model, pages, RANGES[name], 16, more, Asking({task: 1.0}))
+        one = partial(examine, stories=LINKED_STORIES, seed=SEED + 200 + number, asking=asking)
+        marks += series([partial(one, counts=[n]) for n in most_first])
+    moved += series([partial(turned, counts=[n], asked=linked) for n in most_first])
+    asked, more = joined(marks), SEED + 10
+    while missing := scarce(asked):
+        again = [
+            partial(examine, counts=RANGES[name], stories=16, seed=more, asking=Asking({task: 1.0}))
+            for task, name in missing
+        ]
+        asked += joined(anything(again))
         more += 1
-    return marks, turned
+    return asked, joined(moved)
 
 
-def measure(model: Model) -> dict[str, Any]:
-    """The card's numbers."""
-    pages = held_out(model, ALBUMS)
-    marks, turned = sit(model, pages)
+def measure(weights: Path, jobs: int) -> dict[str, Any]:
+    """The card's numbers, by `jobs` processes."""
+    with open_hall(weights, jobs) as hall:
+        anything = hall.draw(Drawing(ALBUMS))
+        marks, turned = exam(anything, hall.draw(Drawing(SERIES, only="series")))
+        found = controls(anything, CONTROL_STORIES, SEED + 2)
     positions = by_position(turned)
     tasks: dict[str, Any] = {}
     for task, row in table(marks).items():
@@ -103,7 +112,6 @@ def measure(model: Model) -> dict[str, Any]:
             "questions": {n: asked for n, (_, asked) in row.items()},
             "by_position": positions.get(task, {}),
         }
-    found = controls(model, pages, CONTROL_STORIES, SEED + 2)
     return {
         "format": 4,
         "goals": cells(marks, turned),
@@ -167,6 +175,7 @@ def main() -> int:
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--weights", type=Path, default=weights_folder())
+    parser.add_argument("--jobs", type=int, default=min(os.cpu_count() or 1, 8))
     parser.add_argument("--before", type=Path, help="weights of the release before, with --write")
     options = parser.parse_args()
     started, file = time.monotonic(), options.weights / "card.json"
@@ -174,7 +183,7 @@ def main() -> int:
     if options.short:
         found = short_disagreements(json.loads(file.read_text()), model)
     else:
-        new = measure(model)
+        new = measure(options.weights, options.jobs)
         if options.write:
             training = options.weights / "training.json"
             new["training"] = json.loads(training.read_text()) if training.exists() else {}

@@ -5,6 +5,7 @@ Knows no training.
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from pocket.exam import Asking, Mark, examine
 from pocket.features import Pages
+from pocket.hall import Part, Sit, joined
 from pocket.model import Model
 from pocket.questions.story import Question, Story
 from pocket.tiles import PER_TILE, tiling
@@ -65,13 +67,25 @@ def best_guess(marks: list[Mark]) -> dict[str, float]:
     return {task: round(top / asked, 3) for task, (top, asked) in sorted(best.items())}
 
 
-def controls(model: Model, pages: Pages, stories: int, seed: int) -> dict[str, Any]:
+def on_base(part: Part, model: Model, pages: Pages) -> list[Mark]:
+    """The same part of an exam without the finer tiles."""
+    return part(model, BasePages(pages.features, pages.thing, pages.start, pages.albums))
+
+
+def controls(sit: Sit, stories: int, seed: int) -> dict[str, Any]:
     """The card's controls: blind accuracy beside the best guess, tiles beside the base tile."""
-    blind = examine(model, pages, COUNTS, stories, seed, Asking(blind=True))
-    base = BasePages(pages.features, pages.thing, pages.start, pages.albums)
     small = Asking(READ_BY_SIGHT, keep=small_in_large)
-    tiled = examine(model, pages, COUNTS, 2 * stories, seed, small)
-    bare = examine(model, base, COUNTS, 2 * stories, seed, small)
+    parts: list[list[Part]] = [[], [], []]
+    for count in COUNTS:
+        unseen = partial(
+            examine, counts=[count], stories=stories, seed=seed, asking=Asking(blind=True)
+        )
+        seen = partial(examine, counts=[count], stories=2 * stories, seed=seed, asking=small)
+        for own, part in zip(parts, (unseen, seen, partial(on_base, seen)), strict=True):
+            own.append(part)
+    done = sit([part for own in parts for part in own])
+    size = len(COUNTS)
+    blind, tiled, bare = (joined(done[at : at + size]) for at in range(0, len(done), size))
     return {
         "blind": right(blind),
         "guess": best_guess(blind),

@@ -26,6 +26,7 @@ from pocket.words import VOCABULARY
 
 HELD_OUT = 1 << 30  # albums from this number on are never trained on
 LINKED_TASKS = frozenset({"change", "move"})
+PLACED = frozenset(WEIGHTS) - {"count", "exist any"}  # whose evidence has a position
 EVEN = dict.fromkeys(WEIGHTS, 1.0) | {"needle": 3.0, "change": 2.0, "move": 3.0}
 
 
@@ -108,7 +109,7 @@ def mark(model: Model, batch: Batch) -> list[Mark]:
 
 def _mark(story: Story, question: Question, right: bool, said: list[int]) -> Mark:
     place = question.pictures[-1] + 1 if question.pictures else None
-    if question.task in ("count", "exist any"):
+    if question.task not in PLACED:
         place = None
     words = " ".join(VOCABULARY[i] for i in said if i < len(VOCABULARY))
     shown = tuple(story.scenes[p] for p in question.pictures)

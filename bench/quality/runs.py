@@ -3,10 +3,9 @@
 Knows plans and processes; no table and no page.
 """
 
-import multiprocessing
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from bench.quality.lines import Line, read_lines
 from bench.quality.measuring import Plan, draw_samples, measure
 from bench.quality.offered import offered_datasets
 from myopia.loading import load
+from pocket.pool import open_pool
 
 # Datasets of one-picture evidence, for the surfaces: the ones a reader of pictures can answer.
 READING = (
@@ -107,8 +107,7 @@ def crew(model: str, jobs: int) -> Iterator[Crew]:
     if jobs <= 1:
         yield Crew(model, 1, None)
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+    with open_pool(jobs) as pool:
         yield Crew(model, jobs, pool)
 
 

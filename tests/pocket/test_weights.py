@@ -17,6 +17,7 @@ from pocket.card import load, short_disagreements
 from pocket.controls import controls
 from pocket.draw import draw
 from pocket.exam import held_out, mark
+from pocket.hall import alone
 from pocket.model import export
 from pocket.sheets import collate
 from pocket.stories import Sheet, compose, sample_questions
@@ -113,7 +114,7 @@ def test_short_card(model: Any) -> None:
 @pytest.mark.slow
 def test_pictures_answer_and_tiles_help(model: Any) -> None:
     """Blind, no task that needs pictures beats its best guess; small things need the tiles."""
-    found = controls(model, held_out(model, 10, 6000), 4, 4)
+    found = controls(alone(model, held_out(model, 10, 6000)), 4, 4)
     for task, share in found["blind"].items():
         if task != "needle":
             assert share <= found["guess"][task] + 0.08, task
