@@ -37,6 +37,7 @@ def test_workers_die_and_nothing_is_lost(tmp_path: Path) -> None:
     assert "imbalance" not in figures
 
 
+@pytest.mark.slow
 def test_a_gateway_dies_and_streams_go_on(tmp_path: Path) -> None:
     outcome = play(kill_gateway, tmp_path)
     assert outcome.passed, outcome

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.system.serving import ROOT, Served, serving, status_of, wait_until
 
@@ -36,6 +37,7 @@ def test_the_same_ask_twice_is_a_hit_with_the_same_bytes(served: Served) -> None
     assert first.json()["answer"].encode() == second.json()["answer"].encode()
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_is_started_again(served: Served) -> None:
     (before,) = served.children("worker")
     os.kill(before, signal.SIGKILL)
@@ -45,6 +47,7 @@ def test_a_worker_that_dies_is_started_again(served: Served) -> None:
     assert answer.status_code == 200, answer.text + served.log.read_text()[-3000:]
 
 
+@pytest.mark.slow
 def test_an_interrupt_stops_everything(tmp_path: Path) -> None:
     with serving(tmp_path) as running:
         pids = [pid for room in ("worker", "service") for pid in running.children(room)]

@@ -163,6 +163,7 @@ def test_a_worker_without_a_calibration_fails_the_ask_and_goes_on(
     assert isinstance(ending(store, number), Done)
 
 
+@pytest.mark.slow
 def test_a_worker_refuses_to_start_with_a_calibration_of_other_weights(
     start_worker: StartWorker, tmp_path: Path
 ) -> None:
