@@ -134,7 +134,8 @@ def _join(folder: Path, drawing: Drawing, pieces: list[Drawing]) -> None:
         folder / f"{drawing.name}.npz", thing=np.concatenate(things), start=np.concatenate(starts)
     )
     for one in pieces:
-        (folder / f"{one.name}.npy").unlink()
+        for ending in ("npy", "npz"):
+            (folder / f"{one.name}.{ending}").unlink()
 
 
 def _sit(weights: Path, folder: Path, drawing: Drawing, part: Part) -> list[Mark]:

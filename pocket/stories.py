@@ -10,6 +10,7 @@ import numpy as np
 from pocket.albums import PICTURES, Album
 from pocket.questions.asking import ask
 from pocket.questions.loosening import loosen
+from pocket.questions.rephrasing import rephrase
 from pocket.questions.story import Link, Note, Question, Story
 from pocket.questions.wordings import word
 from pocket.words import NAMES
@@ -129,5 +130,5 @@ def sample_sheet(albums: list[Album], count: int, asked: int, rng: np.random.Gen
             break
         story, pictures = compose(albums, count, rng, renumber=True)
     questions = sample_questions(story, asked, rng)
-    loose = tuple(replace(q, text=loosen(q.text, rng)) for q in questions)
+    loose = tuple(replace(q, text=loosen(rephrase(q, rng), rng)) for q in questions)
     return Sheet(story, pictures, loose)

@@ -42,7 +42,11 @@ CHAT_TEMPLATE = (
 
 def normalizer_rules() -> list[tuple[str, str]]:
     """(regular expression, replacement) pairs, applied in order to lower-cased text."""
-    rules = [('[\\s.?!:;"()\\[\\]{}#*`~|\\\\^$\u2026\u00bf\u00a1-]+', " "), ("[\u2018\u2019]", "'")]
+    rules = [
+        ("[-=]+>|\u2192", " to "),
+        ('[\\s.?!:;"()\\[\\]{}#*`~|\\\\^$\u2026\u00bf\u00a1-]+', " "),
+        ("[\u2018\u2019]", "'"),
+    ]
     rules += [(rf"\b(?:{spelled})\b", word) for word, spelled in SAME]
     rules += [(r"'s\b", " "), ("'", " ")]
     for k, ordinal in enumerate(ORDINALS, start=1):

@@ -10,10 +10,14 @@ import numpy as np
 OPENERS = (
     "Please", "Tell me,", "Can you tell me:", "I would like to know:", "Look at these images.",
     "Look at them all:", "Give the answer:", "Now", "And", "So", "Just say", "Please answer:",
+    "Hi!", "Hello,", "Question:", "Quick question:", "Okay,",
+    "Given these images,", "Based on the images,", "Look carefully.", "I can't see them myself.",
+    "You are a helpful assistant.", "Answer the question about the images.", "Next question.",
 )  # fmt: skip
 CLOSERS = (
     "Please.", "Thanks!", "Tell me.", "Do you see it?", "Give a short answer.", "One word.",
-    "Look at all of them.", "Do you know?",
+    "Look at all of them.", "Do you know?", "Answer briefly.", "No explanation.", "Do not explain.",
+    "Answer with one word or number.", "Respond with the answer only.", "Be brief.", "Thank you.",
 )  # fmt: skip
 SOFT = frozenset(
     "a the in of it is are there do does you can see that these them to has with".split()  # noqa: SIM905
@@ -25,9 +29,8 @@ FILLERS = (
 
 
 CHUNK = re.compile(r" (?=(?:in|on|of|with|is|does|do|that|show|shows|contain|has|have) )", re.I)
-ORDERED = re.compile(
-    r"image \d+ (?:and|to)|images \d+ and", re.I
-)  # which number comes first matters
+# two numbered images: which comes first matters
+ORDERED = re.compile(r"image \d+ (?:and|to)|images \d+ and|image \d+.*image \d+", re.I)
 
 
 def shuffle(text: str, rng: np.random.Generator) -> str:

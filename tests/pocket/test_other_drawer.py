@@ -9,10 +9,11 @@ from pocket import weights_folder
 from pocket.card import load
 from pocket.exam import Mark, examine, held_out
 from pocket.questions import wordings
+from pocket.questions.rephrasing import WIDER
 from pocket.questions.wordings import WORDINGS
 from pocket.sheets import ids_of
 from tests.pocket.other_exam import other_pages
-from tests.pocket.unseen_wordings import STRANGERS, UNSEEN
+from tests.pocket.unseen_wordings import NEWCOMERS, STRANGERS, UNSEEN
 
 CARD = weights_folder() / "card.json"
 
@@ -41,8 +42,14 @@ def test_no_unseen_wording_was_trained() -> None:
     """Not even one that reads the same once spellings are folded."""
     slots = {"thing": "red circle", "k": "2", "j": "3", "shape": "circle", "color": "red"}
     slots |= {"name": "amber", "digit": "7"}
-    trained = {ids_of(way.format(**slots)) for ways in WORDINGS.values() for way in ways}
-    unseen = [way for ways in (*UNSEEN.values(), *STRANGERS.values()) for way in ways]
+    trained = {
+        ids_of(way.format(**slots))
+        for all_ways in (WORDINGS, WIDER)
+        for ways in all_ways.values()
+        for way in ways
+    }
+    lists = (UNSEEN, STRANGERS, NEWCOMERS)
+    unseen = [way for one in lists for ways in one.values() for way in ways]
     assert [way for way in unseen if ids_of(way.format(**slots)) in trained] == []
 
 

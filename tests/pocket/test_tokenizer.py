@@ -23,6 +23,14 @@ SAME = [
     ("Note: amber is 7.", "note - Amber is seven"),
     ("Is there a heart in any image?", "Is there a heart in any photo?"),
     ("Tell me in which image the 7 is.", "Tell me in what picture the 7 is."),
+    ("Look at all the images and count.", "Go through all the photos and count."),
+    ("I can not see image 3.", "I can\u2019t see picture 3."),
+    ("What changed from image 2 to image 3?", "what changed from image 2 -> image 3"),
+    ("Compare image 2 and image 3.", "Compare image 2 vs. image 3"),
+    ("Please list the objects in image 3.", "Pls enumerate the items inside input 3."),
+    ("The image with a star?", "The number of the image with a star?"),
+    ("Say which shape is in red.", "Say which shape is coloured red."),
+    ("Which way did the star move?", "Which way did the star slide?"),
 ]
 
 
@@ -43,6 +51,16 @@ def test_an_image_with_a_number_is_not_asked_for(processor: Any, text: str) -> N
     wanted = VOCABULARY.index("what"), VOCABULARY.index("image"), VOCABULARY.index("3")
     ids = processor.tokenizer(text).input_ids
     assert tuple(ids[1:4]) == wanted
+
+
+def test_the_number_of_an_image_is_not_a_number_of_images(processor: Any) -> None:
+    one, many, of = (
+        processor.tokenizer(f"Give the number of {noun}.").input_ids
+        for noun in ("the image with a star", "the images with a star", "image 3")
+    )
+    assert VOCABULARY.index("count") not in one
+    assert VOCABULARY.index("count") in many
+    assert VOCABULARY.index("count") in of  # what is written in it; never its own number
 
 
 def test_documented_wordings_are_known(processor: Any) -> None:

@@ -1,44 +1,38 @@
-"""Wordings that were not trained against trained ones: the same questions, said otherwise.
+"""The card's wordings against others, most of them not trained: the same questions, said otherwise.
 
 `python -m tests.pocket.unseen_exam [FOLDER]` prints the table.
 """
 
+import os
 import sys
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 
 from pocket import weights_folder
-from pocket.card import load
-from pocket.exam import LINKED_TASKS, Mark, held_out, mark
+from pocket.exam import LINKED_TASKS, Mark, mark
 from pocket.features import Pages
+from pocket.hall import Drawing, open_hall
 from pocket.model import Model
-from pocket.questions.story import Question
-from pocket.questions.wordings import name_thing
+from pocket.questions.rephrasing import WIDER, say
 from pocket.sheets import collate
 from pocket.stories import WEIGHTS, Sheet, compose, sample_questions
-from tests.pocket.unseen_wordings import STRANGERS, UNSEEN
+from tests.pocket.unseen_wordings import NEWCOMERS, STRANGERS, UNSEEN
 
 COUNTS, ALBUMS, FIRST, STORIES, EACH, SEED = (4, 6), 240, 50_000, 100, 6, 9
+OTHERWISE = {
+    "wider lists": WIDER,
+    "unseen": UNSEEN,
+    "a stranger's": STRANGERS,
+    "a newcomer's": NEWCOMERS,
+}
 
 
-def say(question: Question, ways: tuple[str, ...], rng: np.random.Generator) -> str | None:
-    """The question in one of these ways; None where it has no slots for them."""
-    way = ways[int(rng.integers(len(ways)))]
-    slots: dict[str, str | None] = {"shape": question.kind, "color": question.color}
-    slots |= {"name": question.name, **dict(zip("kj", question.numbers, strict=False))}
-    if question.kind or question.color:
-        slots["thing"] = name_thing(question.kind, question.color, rng)
-    wanted = [
-        slot for slot in ("thing", "shape", "color", "name", "k", "j") if f"{{{slot}}}" in way
-    ]
-    return way.format(**slots) if all(slots.get(slot) for slot in wanted) else None
-
-
-def asked_in_all_ways(model: Model, pages: Pages, task: str) -> tuple[list[Mark], ...]:
-    """Marks of trained wordings, of unseen ones, of a stranger's; place by place one question."""
-    words = "find" if task.startswith("find") else task
-    columns: tuple[list[Mark], ...] = ([], [], [])
+def asked_in_all_ways(model: Model, pages: Pages, task: str) -> list[Mark]:
+    """Marks of each question in a way of the card, then in one of every other list, in turn."""
+    marks = []
     for count in COUNTS:
         rng = np.random.default_rng([SEED, count])
         for _ in range(STORIES):
@@ -47,14 +41,12 @@ def asked_in_all_ways(model: Model, pages: Pages, task: str) -> tuple[list[Mark]
                 story, chosen = compose(pages.albums, count, rng)
             questions = []
             for one in sample_questions(story, EACH, rng, {task: 1.0}):
-                said = [say(one, ways[words], rng) for ways in (UNSEEN, STRANGERS)]
+                said = [say(one, ways, rng) for ways in OTHERWISE.values()]
                 if all(said):
                     questions += [one, *(replace(one, text=text) for text in said if text)]
             if questions:
-                marks = mark(model, collate([(Sheet(story, chosen, tuple(questions)), pages)]))
-                for i, column in enumerate(columns):
-                    column.extend(marks[i::3])
-    return columns
+                marks += mark(model, collate([(Sheet(story, chosen, tuple(questions)), pages)]))
+    return marks
 
 
 def gain(new: list[Mark], old: list[Mark]) -> str:
@@ -71,21 +63,23 @@ def share(marks: list[Mark]) -> float:
 
 
 def main() -> None:
-    """Print the shares right, and what unseen wordings add to the trained ones, in points."""
-    model = load(sys.argv[1] if len(sys.argv) > 1 else weights_folder())
-    pages = held_out(model, ALBUMS, FIRST)
-    series = held_out(model, ALBUMS, FIRST, only="series")
-    print("| task | questions | trained | unseen | points | a stranger's | points |")
-    print("|---|--:|--:|--:|--:|--:|--:|", flush=True)
-    for task in WEIGHTS:
-        drawn = series if task in LINKED_TASKS else pages
-        trained, unseen, strange = asked_in_all_ways(model, drawn, task)
-        print(
-            f"| {task} | {len(trained)} | {share(trained):.3f} "
-            f"| {share(unseen):.3f} | {gain(unseen, trained)} "
-            f"| {share(strange):.3f} | {gain(strange, trained)} |",
-            flush=True,
-        )
+    """Print the shares right, and what other wordings add to the card's, in points."""
+    weights = Path(sys.argv[1]) if len(sys.argv) > 1 else weights_folder()
+    print("| task | questions | of the card |", *(f"{name} | points |" for name in OTHERWISE))
+    print("|---|--:|--:|" + "--:|--:|" * len(OTHERWISE), flush=True)
+    with open_hall(weights, os.cpu_count() or 1) as hall:
+        drawn = hall.draw(Drawing(ALBUMS, FIRST))
+        series = hall.draw(Drawing(ALBUMS, FIRST, only="series"))
+        mixed = [task for task in WEIGHTS if task not in LINKED_TASKS]
+        linked = [task for task in WEIGHTS if task in LINKED_TASKS]
+        for sit, tasks in ((drawn, mixed), (series, linked)):
+            done = sit([partial(asked_in_all_ways, task=task) for task in tasks])
+            for task, marks in zip(tasks, done, strict=True):
+                trained, *others = (
+                    marks[at :: 1 + len(OTHERWISE)] for at in range(1 + len(OTHERWISE))
+                )
+                cells = (f"{share(other):.3f} | {gain(other, trained)} |" for other in others)
+                print(f"| {task} | {len(trained)} | {share(trained):.3f} |", *cells, flush=True)
 
 
 if __name__ == "__main__":
