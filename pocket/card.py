@@ -175,7 +175,8 @@ def main() -> int:
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--weights", type=Path, default=weights_folder())
-    parser.add_argument("--jobs", type=int, default=min(os.cpu_count() or 1, 8))
+    jobs = min(os.cpu_count() or 1, 8)
+    parser.add_argument("--jobs", type=int, default=jobs, help="processes, a thread each")
     parser.add_argument("--before", type=Path, help="weights of the release before, with --write")
     options = parser.parse_args()
     started, file = time.monotonic(), options.weights / "card.json"
