@@ -15,7 +15,7 @@ from pocket.hall import CHUNK, Drawing, alone, open_hall
 from pocket.turning import examine_turned
 
 LINGER = """
-import os, sys, time
+import os, time
 from pocket.pool import open_pool
 with open_pool(2) as pool:
     print(*{pool.submit(os.getpid).result() for _ in range(8)}, flush=True)
