@@ -20,6 +20,7 @@ from wire.records import (
     Joined,
     Later,
     Missing,
+    Piece,
     Place,
     Reaped,
     Record,
@@ -29,6 +30,7 @@ from wire.records import (
     Room,
     State,
     Submitted,
+    Told,
 )
 from wire.settings import WireSettings
 
@@ -152,28 +154,28 @@ def renew(held: Sequence[tuple[str, int]], lease_seconds: float) -> Call[tuple[R
     return Call("renew", (_ms(lease_seconds), *flat), tuple)
 
 
-def append(ask_id: str, attempt: int, token: Token) -> Call[Renewed]:
-    """Add a token to the ask's events, unless this attempt lost the ask."""
-    return Call("append", (ask_id, attempt, token.model_dump_json()), _same)
+def append(ask_id: str, attempt: int, piece: Piece) -> Call[Renewed | Told]:
+    """Add a piece to the ask's events, unless it is told or this attempt lost the ask."""
+    return Call("append", (ask_id, attempt, *_flat(piece)), _word)
 
 
 def finish(
-    ask_id: str, attempt: int, state: Ending, ending: Done | Failed, last_text: str = ""
-) -> Call[Finished]:
-    """End the ask and add its one ending to the events, in one step."""
-    token = Token(text=last_text).model_dump_json() if last_text else ""
-    return Call("finish", (ask_id, attempt, state, token, _json(ending)), _same)
+    ask_id: str, attempt: int, state: Ending, ending: Done | Failed, last: Piece | None = None
+) -> Call[Finished | Told]:
+    """End the ask and add the last piece and its one ending to the events, in one step."""
+    told = _flat(last) if last else ("", "", "")
+    return Call("finish", (ask_id, attempt, state, _json(ending), *told), _word)
 
 
 def release(ask_id: str, attempt: int, *, blame: str | None) -> Call[Released]:
     """Give an unfinished ask back; `blame` is the error for which it may be responsible."""
     args = (ask_id, attempt, blame or "", _json(DEAD), _json(CANCELLED))
-    return Call("release", args, _same)
+    return Call("release", args, _word)
 
 
 def cancel(ask_id: str, *, everyone: bool) -> Call[Cancelled]:
     """One asker leaves, or the ask is cancelled for all who joined it."""
-    return Call("cancel", (ask_id, int(everyone), _json(CANCELLED)), _same)
+    return Call("cancel", (ask_id, int(everyone), _json(CANCELLED)), _word)
 
 
 def reap(lease_seconds: float, look_delay_seconds: float, *, idle: bool, most: int) -> Call[Reaped]:
@@ -290,5 +292,9 @@ def _json(event: Done | Failed) -> str:
     return event.model_dump_json()
 
 
-def _same(reply: Any) -> Any:  # noqa: ANN401  the scripts answer with the words of records.py
-    return reply
+def _flat(piece: Piece) -> tuple[int, int, str]:
+    return piece.start, piece.end, Token(text=piece.text).model_dump_json()
+
+
+def _word(reply: Any) -> Any:  # noqa: ANN401  the scripts answer with the words of records.py
+    return Told(reply) if isinstance(reply, int) else reply

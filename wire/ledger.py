@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Sequence
 
 from wire import calls
-from wire.messages import Ask, Done, Failed, Token
+from wire.messages import Ask, Done, Failed
 from wire.records import (
     Cancelled,
     Claim,
@@ -16,6 +16,7 @@ from wire.records import (
     Ending,
     Finished,
     Later,
+    Piece,
     Reaped,
     Record,
     Refused,
@@ -24,6 +25,7 @@ from wire.records import (
     Room,
     State,
     Submitted,
+    Told,
 )
 from wire.store import AsyncStore, Store
 from wire.workers import Fleet
@@ -76,9 +78,12 @@ class Ledger:
         """Extend the leases of `(ask_id, attempt)` pairs; says for each whether to go on."""
         return self._store.run(calls.renew(held, self._settings.lease_seconds)) if held else ()
 
-    def append(self, ask_id: str, attempt: int, token: Token) -> Renewed:
-        """Add a token to the events, unless the ask was lost to another attempt."""
-        return self._store.run(calls.append(ask_id, attempt, token))
+    def append(self, ask_id: str, attempt: int, piece: Piece) -> Renewed | Told:
+        """Add a piece to the events, unless the ask was lost to another attempt.
+
+        `Told`: the piece does not begin where the events of this attempt end; see there.
+        """
+        return self._store.run(calls.append(ask_id, attempt, piece))
 
     def finish(
         self,
@@ -86,10 +91,13 @@ class Ledger:
         attempt: int,
         state: Ending,
         ending: Done | Failed,
-        last_text: str = "",
-    ) -> Finished:
-        """End the ask: state, counters and the one ending among its events, in one step."""
-        return self._store.run(calls.finish(ask_id, attempt, state, ending, last_text))
+        last: Piece | None = None,
+    ) -> Finished | Told:
+        """End the ask: state, counters and the one ending among its events, in one step.
+
+        `last` goes before the ending, and may be empty; only with one can the reply be `Told`.
+        """
+        return self._store.run(calls.finish(ask_id, attempt, state, ending, last))
 
     def release(self, ask_id: str, attempt: int, *, blame: str | None = None) -> Released:
         """Give an unfinished ask back to the queue; after `queued`, send its id.

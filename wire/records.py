@@ -183,6 +183,30 @@ class Counters:
         return self.accepted - ended - self.open
 
 
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Text of an attempt's stream, `start` characters after the first one that it sends."""
+
+    text: str
+    start: int
+
+    @property
+    def end(self) -> int:
+        """Characters that the attempt has sent once this piece is told."""
+        return self.start + len(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Nothing was done: the events have `characters` of the attempt's text, not what was thought.
+
+    More, when a reply was lost after a script ran; fewer, when Redis lost its latest writes.
+    Send again from there.
+    """
+
+    characters: int
+
+
 Finished = Literal["ended", "already", "refused"]
 """`already`: a repeat of this very finish; `refused`: another attempt owns or ended the ask."""
 Renewed = Literal["kept", "cancel", "lost"]

@@ -16,16 +16,16 @@ from myopia.report import Output
 from wire.errors import StoreUnavailable
 from wire.ledger import Ledger
 from wire.mailbox import Mailbox
-from wire.messages import Done, Failed, Token
+from wire.messages import Done, Failed
 from wire.queue import Queue
-from wire.records import Claim
+from wire.records import Claim, Finished, Told
 from worker.calibration import Calibration, settle
 from worker.fetching import patient
 from worker.leases import Leases
 from worker.runner import Broke, LetGo, News, Outbox, Runner
 from worker.shadow import Shadow
 from worker.spans import Work
-from worker.streaming import Retracing
+from worker.streaming import Retracing, Stream
 from worker.tally import Tally
 from worker.translate import ending_state, to_done, to_failed, to_request
 
@@ -60,7 +60,7 @@ class Errand:
         self._tools, self._claim = tools, claim
         self.work = Work()
         self._retracing = Retracing(claim.streamed)
-        self._unsent = ""
+        self._stream = Stream()
         self._send_at = 0.0
 
     def run(self) -> None:
@@ -103,11 +103,13 @@ class Errand:
     def end(self, ending: Done | Failed) -> None:
         """Bring the one ending to the ledger, also when it has to come back first."""
         claim, state = self._claim, ending_state(ending)
-        word = self._insist(
-            lambda: self._tools.ledger.finish(
-                claim.ask_id, claim.attempt, state, ending, self._unsent
-            )
-        )
+
+        def finish() -> Finished | Told:
+            last = self._stream.rest
+            return self._tools.ledger.finish(claim.ask_id, claim.attempt, state, ending, last)
+
+        while isinstance(word := self._insist(finish), Told):
+            self._stream.told = word.characters
         self._tools.tally.ended(word, ending)
         self.work.ended(ending)
         log.info("ask ended", ask_id=claim.ask_id, state=state, ledger=word, attempt=claim.attempt)
@@ -115,7 +117,7 @@ class Errand:
     def give_back(self, blame: str | None) -> None:
         """Return the ask to the queue; with blame when the engine failed under it."""
         claim, tools = self._claim, self._tools
-        if self._unsent:
+        if self._stream.rest.text:
             self._send()
         word = self._insist(lambda: tools.ledger.release(claim.ask_id, claim.attempt, blame=blame))
         if word == "queued":
@@ -127,28 +129,32 @@ class Errand:
     def _next(self, outbox: Outbox) -> News:
         """Wait for news, and meanwhile send what is due."""
         while True:
-            wait = max(0.0, self._send_at - time.monotonic()) if self._unsent else None
+            waits = bool(self._stream.rest.text)
+            wait = max(0.0, self._send_at - time.monotonic()) if waits else None
             news = outbox.get(wait)
-            if self._unsent and (news is None or time.monotonic() >= self._send_at):
+            if waits and (news is None or time.monotonic() >= self._send_at):
                 self._send()
             if news is not None:
                 return news
 
     def _hear(self, text: str) -> None:
-        self._unsent += self._retracing.fresh(text)
-        if self._unsent and time.monotonic() >= self._send_at:
+        self._stream.text += self._retracing.fresh(text)
+        if self._stream.rest.text and time.monotonic() >= self._send_at:
             self._send()
 
     def _send(self) -> None:
         """Send the text that waits; a store that is down gets it with the next piece."""
-        claim, tools = self._claim, self._tools
+        claim, tools, piece = self._claim, self._tools, self._stream.rest
         self._send_at = time.monotonic() + tools.token_interval_seconds
         try:
-            word = tools.ledger.append(claim.ask_id, claim.attempt, Token(text=self._unsent))
+            word = tools.ledger.append(claim.ask_id, claim.attempt, piece)
         except StoreUnavailable:
             self._send_at += RETRY_SECONDS
             return
-        self._unsent = ""
+        if isinstance(word, Told):
+            self._stream.told, self._send_at = word.characters, 0.0
+            return
+        self._stream.told = piece.end
         if word == "lost":
             tools.runner.drop(claim.ask_id)
         elif word == "cancel":

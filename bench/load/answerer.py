@@ -13,6 +13,7 @@ from typing import Any
 
 from wire.ledger import Ledger
 from wire.messages import Done, Usage
+from wire.records import Piece
 from wire.settings import WireSettings
 from wire.store import Store
 from wire.workers import Card, Heartbeat
@@ -33,6 +34,7 @@ DONE = Done(
         budget_effective=0.2,
     ),
 )
+LAST = Piece(DONE.answer, 0)
 
 
 def card(capacity: int) -> Card:
@@ -65,7 +67,7 @@ def main() -> None:
             look = json.loads(base64.b64decode(json.loads(popped[1])["body"]))[0][0]
             claim = ledger.claim(NAME, look)
             if claim is not None:
-                ledger.finish(claim.ask_id, claim.attempt, "done", DONE, DONE.answer)
+                ledger.finish(claim.ask_id, claim.attempt, "done", DONE, LAST)
     heart.leave(NAME)
 
 

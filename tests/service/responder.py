@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from wire.ledger import Ledger
 from wire.mailbox import Mailbox
 from wire.messages import Ask, Done, Failed, Timings, Token, Usage
-from wire.records import Claim
+from wire.records import Claim, Piece
 from wire.settings import WireSettings
 from wire.store import Store
 from wire.workers import Card, Heartbeat
@@ -119,6 +119,7 @@ class Responder:
 
     def _follow_script(self, claim: Claim) -> None:
         ask_id, attempt = claim.ask.ask_id, claim.attempt
+        sent = 0
         for step in self.script(claim.ask):
             if isinstance(step, float):
                 self._wait(ask_id, attempt, step)
@@ -128,7 +129,9 @@ class Responder:
                     )
                     return
             elif isinstance(step, Token):
-                self.ledger.append(ask_id, attempt, step)
+                piece = Piece(step.text, sent)
+                self.ledger.append(ask_id, attempt, piece)
+                sent = piece.end
             else:
                 self.ledger.finish(ask_id, attempt, step.kind, step)
                 return

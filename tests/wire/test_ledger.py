@@ -3,12 +3,12 @@
 import time
 
 from tests.wire.asks import make_ask, make_done
-from tests.wire.transitions import events_of, expire_lease, state_of, take
+from tests.wire.transitions import events_of, expire_lease, state_of, take, text_of
 from wire import calls
 from wire.ledger import Ledger
 from wire.mailbox import Mailbox
-from wire.messages import Failed, ImagePart, TextPart, Token, Turn
-from wire.records import Accepted, Joined, Missing, Refused
+from wire.messages import Failed, ImagePart, TextPart, Turn
+from wire.records import Accepted, Joined, Missing, Piece, Refused, Told
 from wire.store import Store
 
 
@@ -23,8 +23,8 @@ def test_the_way_from_submit_to_done(ledger: Ledger, store: Store) -> None:
     record = ledger.get(ask.ask_id)
     assert record is not None
     assert (record.state, record.owner, record.tenant) == ("running", "w1", "a")
-    assert ledger.append(ask.ask_id, 1, Token(text="ye")) == "kept"
-    assert ledger.finish(ask.ask_id, 1, "done", make_done(), last_text="s") == "ended"
+    assert ledger.append(ask.ask_id, 1, Piece("ye", 0)) == "kept"
+    assert ledger.finish(ask.ask_id, 1, "done", make_done(), Piece("s", 2)) == "ended"
     assert state_of(ledger, ask.ask_id) == "done"
     assert events_of(store, ask.ask_id) == ["token", "token", "done"]
     totals = ledger.counters()
@@ -61,7 +61,7 @@ def test_a_zombie_is_refused_and_the_ending_is_one(ledger: Ledger, store: Store)
     assert ledger.reap(idle=False).resend == (ask.ask_id,)
     claim = take(ledger, ask.ask_id, "w2")
     assert claim.attempt == 2
-    assert ledger.append(ask.ask_id, 1, Token(text="late")) == "lost"
+    assert ledger.append(ask.ask_id, 1, Piece("late", 0)) == "lost"
     assert ledger.renew([(ask.ask_id, 1), (ask.ask_id, 2)]) == ("lost", "kept")
     assert ledger.finish(ask.ask_id, 1, "done", make_done("zombie's")) == "refused"
     assert ledger.finish(ask.ask_id, 2, "done", make_done("good")) == "ended"
@@ -80,12 +80,50 @@ def test_a_repeated_finish_is_told_so(ledger: Ledger, store: Store) -> None:
     assert ledger.counters().imbalance == 0
 
 
+def test_a_piece_whose_reply_was_lost_is_told_once(ledger: Ledger, store: Store) -> None:
+    ask = make_ask()
+    ledger.submit(ask)
+    take(ledger)
+    assert ledger.append(ask.ask_id, 1, Piece("é on", 0)) == "kept"
+    assert ledger.append(ask.ask_id, 1, Piece("é on", 0)) == Told(4)
+    assert ledger.append(ask.ask_id, 1, Piece("é one", 0)) == Told(4), "it grew meanwhile"
+    assert ledger.append(ask.ask_id, 1, Piece("e", 4)) == "kept"
+    assert ledger.finish(ask.ask_id, 1, "done", make_done(), Piece("e two", 4)) == Told(5)
+    assert state_of(ledger, ask.ask_id) == "running"
+    assert ledger.finish(ask.ask_id, 1, "done", make_done(), Piece(" two", 5)) == "ended"
+    assert ledger.finish(ask.ask_id, 1, "done", make_done(), Piece(" two", 5)) == "already"
+    assert text_of(store, ask.ask_id) == "é one two"
+
+
+def test_a_piece_that_redis_lost_is_missed(ledger: Ledger, store: Store) -> None:
+    ask = make_ask()
+    ledger.submit(ask)
+    take(ledger)
+    assert ledger.append(ask.ask_id, 1, Piece(" two", 3)) == Told(0)
+    assert ledger.finish(ask.ask_id, 1, "done", make_done(), Piece("", 3)) == Told(0)
+    assert events_of(store, ask.ask_id) == []
+    assert ledger.finish(ask.ask_id, 1, "done", make_done(), Piece("one two", 0)) == "ended"
+    assert text_of(store, ask.ask_id) == "one two"
+
+
+def test_every_attempt_counts_its_own_text(ledger: Ledger, store: Store) -> None:
+    ask = make_ask()
+    ledger.submit(ask)
+    take(ledger)
+    ledger.append(ask.ask_id, 1, Piece("one ", 0))
+    ledger.release(ask.ask_id, 1)
+    assert take(ledger).streamed == "one "
+    assert ledger.append(ask.ask_id, 2, Piece("two", 0)) == "kept"
+    assert ledger.append(ask.ask_id, 2, Piece("two", 0)) == Told(3)
+    assert text_of(store, ask.ask_id) == "one two"
+
+
 def test_the_next_attempt_knows_what_was_streamed(ledger: Ledger) -> None:
     ask = make_ask()
     ledger.submit(ask)
     take(ledger)
-    ledger.append(ask.ask_id, 1, Token(text="on"))
-    ledger.append(ask.ask_id, 1, Token(text="e "))
+    ledger.append(ask.ask_id, 1, Piece("on", 0))
+    ledger.append(ask.ask_id, 1, Piece("e ", 2))
     ledger.release(ask.ask_id, 1)
     assert take(ledger).streamed == "one "
 
@@ -155,7 +193,7 @@ def test_cancel_of_a_running_ask_flags_it(ledger: Ledger, store: Store) -> None:
     take(ledger)
     assert store.run(calls.cancel(ask.ask_id, everyone=False)) == "asked"
     assert ledger.renew([(ask.ask_id, 1)]) == ("cancel",)
-    assert ledger.append(ask.ask_id, 1, Token(text="x")) == "cancel"
+    assert ledger.append(ask.ask_id, 1, Piece("x", 0)) == "cancel"
     assert ledger.finish(ask.ask_id, 1, "cancelled", calls.CANCELLED) == "ended"
     assert ledger.counters().cancelled == 1
 

@@ -24,7 +24,8 @@ from tests.redis_server import RedisServer
 from tests.wire.asks import make_ask, make_done
 from wire import calls
 from wire.ledger import Ledger
-from wire.messages import EVENT, Token
+from wire.messages import EVENT
+from wire.records import Piece, Told
 from wire.settings import WireSettings
 from wire.store import Store
 
@@ -47,6 +48,7 @@ class LedgerHistory(RuleBasedStateMachine):
         self.ended: dict[str, str] = {}
         self.winner: dict[str, int] = {}
         self.messages: list[str] = []
+        self.sent: dict[tuple[str, int], str] = {}
         self.ledger.reap(idle=False)
 
     def teardown(self) -> None:
@@ -78,6 +80,11 @@ class LedgerHistory(RuleBasedStateMachine):
         assert "token" not in kinds[-1:] or not ENDED & {self.state(ask_id)}
         return [kind for kind in kinds if kind != "token"]
 
+    def text_of(self, ask_id: str) -> str:
+        rows = self.store.text.xrange(f"{self.ns}:events:{ask_id}")
+        events = [EVENT.validate_json(fields["e"]) for _, fields in rows]
+        return "".join(event.text for event in events if event.kind == "token")
+
     def state(self, ask_id: str) -> str:
         record = self.ledger.get(ask_id)
         assert record is not None, "an accepted ask is gone"
@@ -105,10 +112,18 @@ class LedgerHistory(RuleBasedStateMachine):
             assert self.ledger.start(claim.ask_id, claim.attempt)
         return claim.ask_id, claim.attempt
 
-    @rule(held=claims)
-    def append(self, held: tuple[str, int] | None) -> None:
-        if held is not None:
-            self.ledger.append(*held, Token(text="x"))
+    @rule(held=claims, text=st.text("xyé", min_size=1, max_size=3), off=st.integers(-2, 2))
+    def append(self, held: tuple[str, int] | None, text: str, off: int) -> None:
+        """A piece from where the attempt's text ends, or (`off`) from anywhere else."""
+        if held is None:
+            return
+        sent = self.sent.get(held, "")
+        word = self.ledger.append(*held, Piece(text, max(0, len(sent) + off)))
+        if isinstance(word, Told):
+            assert word.characters == len(sent) != max(0, len(sent) + off)
+        elif word != "lost":
+            assert max(0, len(sent) + off) == len(sent)
+            self.sent[held] = sent + text
 
     @rule(held=claims, state=st.sampled_from(["done", "failed", "cancelled", "expired"]))
     def finish(self, held: tuple[str, int] | None, state: str) -> None:
@@ -149,6 +164,7 @@ class LedgerHistory(RuleBasedStateMachine):
         if self.store.run(calls.retry(ask_id, time.time() + 60)):
             self.ended.pop(ask_id)
             self.winner.pop(ask_id, None)
+            self.sent = {held: text for held, text in self.sent.items() if held[0] != ask_id}
             self.messages.append(ask_id)
 
     @invariant()
@@ -156,6 +172,12 @@ class LedgerHistory(RuleBasedStateMachine):
         totals = self.ledger.counters()
         assert totals.imbalance == 0
         assert totals.accepted == len(self.accepted)
+
+    @invariant()
+    def told_once(self) -> None:
+        for ask_id in self.accepted:
+            sent = [text for held, text in sorted(self.sent.items()) if held[0] == ask_id]
+            assert self.text_of(ask_id) == "".join(sent)
 
     @invariant()
     def ended_once_and_for_all(self) -> None:

@@ -17,7 +17,7 @@ from wire.errors import AskLost, StoreUnavailable
 from wire.ledger import AsyncLedger, Ledger
 from wire.mailbox import AsyncMailbox, Mailbox
 from wire.messages import Done, Failed, Token
-from wire.records import Accepted, Joined
+from wire.records import Accepted, Joined, Piece
 from wire.settings import WireSettings
 from wire.store import AsyncStore, Store
 
@@ -68,8 +68,8 @@ def test_events_come_as_they_are_made_and_end(wire_settings: WireSettings, ledge
         def work() -> None:
             claim = ledger.claim("w", ask.ask_id)
             assert claim is not None
-            for text in ("a", "b", "c"):
-                ledger.append(ask.ask_id, 1, Token(text=text))
+            for place, text in enumerate(("a", "b", "c")):
+                ledger.append(ask.ask_id, 1, Piece(text, place))
                 began = time.monotonic()
                 assert heard.acquire(timeout=5), "it waits for the next event"
                 waits.append(time.monotonic() - began)
@@ -232,7 +232,8 @@ def test_an_expected_ask_is_read_at_its_bells_alone(
             reading = asyncio.create_task(read()) if pause else None
             await asyncio.sleep(pause)
             made = looks()
-            await asyncio.to_thread(ledger.finish, ask.ask_id, 1, "done", make_done("a b"), "a b")
+            last = Piece("a b", 0)
+            await asyncio.to_thread(ledger.finish, ask.ask_id, 1, "done", make_done("a b"), last)
             began = time.monotonic()
             assert await (reading or read()) == ["token", "done"]
             assert time.monotonic() - began < 0.5
@@ -254,8 +255,8 @@ def test_long_events_are_looked_for(
 
         def work() -> None:
             assert ledger.claim("w", ask.ask_id) is not None
-            for _ in range(3):
-                ledger.append(ask.ask_id, 1, Token(text=text))
+            for n in range(3):
+                ledger.append(ask.ask_id, 1, Piece(text, n * len(text)))
             ledger.finish(ask.ask_id, 1, "done", make_done("?"))
 
         working = asyncio.create_task(asyncio.to_thread(work))

@@ -17,6 +17,12 @@ def events_of(store: Store, ask_id: str) -> list[str]:
     return [EVENT.validate_json(fields["e"]).kind for _, fields in rows]
 
 
+def text_of(store: Store, ask_id: str) -> str:
+    rows = store.text.xrange(f"myopia:events:{ask_id}")
+    events = [EVENT.validate_json(fields["e"]) for _, fields in rows]
+    return "".join(event.text for event in events if event.kind == "token")
+
+
 def expire_lease(store: Store, ask_id: str) -> None:
     store.text.zadd("myopia:running", {ask_id: 1})
 

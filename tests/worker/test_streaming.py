@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.streaming import DIVERGED, Retracing
+from worker.streaming import DIVERGED, Retracing, Stream
 
 
 def cut(text: str, cuts: list[int]) -> list[str]:
@@ -36,3 +36,12 @@ def test_a_shorter_text_is_warned_of() -> None:
     retracing = Retracing("one two")
     assert retracing.fresh("one") == ""
     assert retracing.warnings == (DIVERGED,)
+
+
+def test_the_rest_of_a_stream_follows_what_is_told() -> None:
+    stream = Stream("one two")
+    assert (stream.rest.text, stream.rest.start, stream.rest.end) == ("one two", 0, 7)
+    stream.told = 4
+    assert (stream.rest.text, stream.rest.start, stream.rest.end) == ("two", 4, 7)
+    stream.told = 7
+    assert stream.rest.text == ""

@@ -70,6 +70,17 @@ local function owns(id, attempt)
   return row[1] == 'running' and row[2] == attempt
 end
 
+-- How many characters of its text an attempt has among the events. A reply can be lost after its
+-- script ran, and a server's latest writes with it: the text must not be told twice, nor with a gap.
+local function told_of(id, attempt)
+  local whose, upto = string.match(field(id, 'streamed') or '', '^(%d+):(%d+)$')
+  return whose == attempt and tonumber(upto) or 0
+end
+
+local function tell_up_to(id, attempt, upto)
+  redis.call('HSET', ns .. 'ask:' .. id, 'streamed', attempt .. ':' .. upto)
+end
+
 -- Virtual time of a tenant's next turn: where it waits already, or where it would begin to.
 local function next_turn(tenant)
   local waits = redis.call('ZSCORE', ns .. 'turns', tenant)
