@@ -97,8 +97,11 @@ class Fetch:
 
 
 def _find(ids: list[int], wanted: int, after_image: bool) -> int | None:
-    """Where `wanted` stands; numbers of pictures follow "image" (or "and"), digits do not."""
-    for i, token in enumerate(ids):
+    """Where `wanted` stands last; numbers of pictures follow "image" (or "and"), digits do not.
+
+    Last: what is said before the question may name other things.
+    """
+    for i, token in reversed(list(enumerate(ids))):
         follows = i > 0 and ids[i - 1] in (WORD["image"], WORD["and"])
         if token == wanted and follows == after_image:
             return i

@@ -10,6 +10,7 @@ import numpy as np
 from pocket.albums import PICTURES, Album
 from pocket.questions.asking import ask
 from pocket.questions.loosening import loosen
+from pocket.questions.prefacing import preface
 from pocket.questions.rephrasing import rephrase
 from pocket.questions.story import Link, Note, Question, Story
 from pocket.questions.wordings import word
@@ -28,7 +29,7 @@ WEIGHTS = {
     "count": 0.35,
     "describe": 0.35,
     "needle": 0.25,
-    "change": 0.5,
+    "change": 0.7,
     "move": 0.25,
 }
 FLIP = {"left": "right", "right": "left", "up": "down", "down": "up"}
@@ -130,5 +131,5 @@ def sample_sheet(albums: list[Album], count: int, asked: int, rng: np.random.Gen
             break
         story, pictures = compose(albums, count, rng, renumber=True)
     questions = sample_questions(story, asked, rng)
-    loose = tuple(replace(q, text=loosen(rephrase(q, rng), rng)) for q in questions)
-    return Sheet(story, pictures, loose)
+    loose = (replace(q, text=loosen(rephrase(q, rng), rng)) for q in questions)
+    return Sheet(story, pictures, tuple(preface(question, story, rng) for question in loose))

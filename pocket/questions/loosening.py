@@ -19,6 +19,10 @@ CLOSERS = (
     "Look at all of them.", "Do you know?", "Answer briefly.", "No explanation.", "Do not explain.",
     "Answer with one word or number.", "Respond with the answer only.", "Be brief.", "Thank you.",
 )  # fmt: skip
+STARTS = (
+    "In image {}:", "In image {},", "Image {}.", "Look at image {}:", "Take image {}.",
+    "I am asking about image {}.", "This is about image {}.", "Image {} is the one I mean.",
+)  # fmt: skip
 SOFT = frozenset(
     "a the in of it is are there do does you can see that these them to has with".split()  # noqa: SIM905
 )
@@ -47,7 +51,7 @@ def loosen(text: str, rng: np.random.Generator) -> str:
         return text
     place = re.search(r" (?:in|from) image (\d+)(?=[ ?.:]|$)(?! (?:and|to))", text)
     if place and not text.startswith("From") and rng.random() < 0.3:
-        start = str(rng.choice(["In image {}:", "In image {},", "Image {}.", "Look at image {}:"]))
+        start = str(rng.choice(STARTS))
         text = f"{start.format(place[1])} {text[: place.start()]}{text[place.end() :]}"
     elif rng.random() < 0.12:
         text = shuffle(text, rng)

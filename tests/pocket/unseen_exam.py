@@ -5,6 +5,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,13 +17,18 @@ from pocket.exam import LINKED_TASKS, Mark, mark
 from pocket.features import Pages
 from pocket.hall import Drawing, open_hall
 from pocket.model import Model
-from pocket.questions.rephrasing import WIDER, say
+from pocket.questions.rephrasing import WIDER, Ways, say
+from pocket.questions.story import Question, Story
+from pocket.questions.wordings import word
 from pocket.sheets import collate
 from pocket.stories import WEIGHTS, Sheet, compose, sample_questions
+from pocket.words import NAMES
+from tests.pocket.unseen_sentences import BEFORE, TWOFOLD
+from tests.pocket.unseen_talk import OPENINGS, TALK
 from tests.pocket.unseen_wordings import NEWCOMERS, STRANGERS, UNSEEN
 
 COUNTS, ALBUMS, FIRST, STORIES, EACH, SEED = (4, 6), 240, 50_000, 100, 6, 9
-OTHERWISE = {
+LISTS = {
     "wider lists": WIDER,
     "unseen": UNSEEN,
     "a stranger's": STRANGERS,
@@ -30,18 +36,48 @@ OTHERWISE = {
 }
 
 
+def otherwise(ways: Ways, one: Question, _: Story, rng: np.random.Generator) -> str | None:
+    """The question in one of the ways; None where it lacks what the way speaks of."""
+    return say(one, ways, rng)
+
+
+def after(rows: tuple[str, ...], one: Question, story: Story, rng: np.random.Generator) -> str:
+    """The question behind a sentence that does not matter to it."""
+    said = rows[int(rng.integers(len(rows)))]
+    return f"{said.format(n=len(story.scenes))} {one.text}"
+
+
+def after_a_note(one: Question, story: Story, rng: np.random.Generator) -> str:
+    """The question behind a note about something else."""
+    taken = {one.name, *(note.name for note in story.notes)}
+    free = [name for name in NAMES if name not in taken]
+    said = word("note", rng, name=str(rng.choice(free)), digit=str(rng.integers(10)))
+    return f"{said} {one.text}"
+
+
+MADE: dict[str, Callable[[Question, Story, np.random.Generator], str | None]] = {
+    "two sentences": partial(otherwise, TWOFOLD),
+    "as people talk": partial(otherwise, TALK),
+    "after a sentence": partial(after, BEFORE),
+    "after an opening": partial(after, OPENINGS),
+    "after a note": after_a_note,
+}
+OTHERWISE = (*LISTS, *MADE)
+
+
 def asked_in_all_ways(model: Model, pages: Pages, task: str) -> list[Mark]:
     """Marks of each question in a way of the card, then in one of every other list, in turn."""
     marks = []
     for count in COUNTS:
-        rng = np.random.default_rng([SEED, count])
+        rng, apart = np.random.default_rng([SEED, count]), np.random.default_rng([SEED, count, 1])
         for _ in range(STORIES):
             story, chosen = compose(pages.albums, count, rng)
             while task in LINKED_TASKS and not story.links:
                 story, chosen = compose(pages.albums, count, rng)
             questions = []
             for one in sample_questions(story, EACH, rng, {task: 1.0}):
-                said = [say(one, ways, rng) for ways in OTHERWISE.values()]
+                said = [say(one, ways, rng) for ways in LISTS.values()]
+                said += [make(one, story, apart) for make in MADE.values()]
                 if all(said):
                     questions += [one, *(replace(one, text=text) for text in said if text)]
             if questions:
